@@ -1,0 +1,268 @@
+"""A stack's config is checked whole: every problem at once, each with the command that mends it."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.config import ROOT, ConfigError, StackConfig, load, load_file, parse, read_files
+
+STACKS = ("staging", "prod")
+
+# What staging and production may differ in; everything else must be the same in both.
+MAY_DIFFER = {
+    "stack",
+    "environment",
+    "vpc_cidr",
+    "availability_zones",
+    "nat_gateways",
+    "domain_name",
+    "hosted_zone_name",
+    "image_digest",
+    "task_cpu",
+    "task_memory_mib",
+    "min_tasks",
+    "max_tasks",
+    "cache_node_type",
+    "cache_replicas",
+    "log_retention_days",
+    "deletion_protection",
+    "secret_recovery_days",
+}
+
+
+def problems(stack: str = "staging", **overrides: str) -> dict[str, tuple[str | None, str, str]]:
+    """key -> (value, reason, command) of every problem that `overrides` cause."""
+    with pytest.raises(ConfigError) as caught:
+        load_file(stack, {key.replace("aws_region", "aws:region"): value for key, value in overrides.items()})
+    return {p.key: (p.value, p.reason, p.command) for p in caught.value.problems}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_committed_stack_files_are_valid(stack: str) -> None:
+    config = load_file(stack)
+    assert config.stack == stack
+    assert config.environment == {"staging": "staging", "prod": "production"}[stack]
+
+
+def test_staging_and_production_differ_only_where_they_may() -> None:
+    staging, production = (load_file(stack).model_dump() for stack in STACKS)
+    assert {key for key in staging if staging[key] != production[key]} <= MAY_DIFFER
+
+
+def test_the_stacks_can_be_peered_because_their_networks_do_not_overlap() -> None:
+    staging, production = (load_file(stack) for stack in STACKS)
+    assert not staging.vpc_cidr.overlaps(production.vpc_cidr)
+
+
+def test_every_key_is_declared_with_type_default_and_description() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    assert set(declared) == set(StackConfig.model_fields) - {"project", "stack", "region"}
+    python = {"string": str, "integer": int, "boolean": bool}
+    for key, entry in declared.items():
+        assert set(entry) == {"type", "default", "description"}, key
+        assert type(entry["default"]) is python[entry["type"]], key
+        assert entry["description"].endswith("."), key
+
+
+def test_the_declared_types_are_the_types_of_the_model() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    values = load_file("prod").model_dump()
+    for key, entry in declared.items():
+        assert (entry["type"] == "boolean") == isinstance(values[key], bool), key
+        assert (entry["type"] == "integer") == (type(values[key]) is int), key
+
+
+def test_the_template_asks_for_exactly_what_has_no_usable_default() -> None:
+    asked = set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["template"]["config"])
+    _, given_values = read_files("staging")
+    kept = {key: value for key, value in given_values.items() if key.partition(":")[2] not in asked}
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            "openai-gateway",
+            "staging",
+            kept | {f"openai-gateway:{key}": "" for key in asked if ":" not in key},
+        )
+    assert {p.key for p in caught.value.problems} | {"aws:region"} == asked
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems(
+        "prod",
+        task_cpu="500",
+        aws_region="eu-west-1",
+        owner="",
+        min_tasks="x",
+        tasc_cpu="1",
+        vpc_cidr="10.0.0.1/16",
+    )
+    assert set(found) == {"task_cpu", "aws:region", "owner", "min_tasks", "tasc_cpu", "vpc_cidr"}
+
+
+def test_the_message_names_key_value_reason_and_command() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_file("staging", {"task_memory_mib": "1500"})
+    assert str(caught.value) == (
+        "1 problem in the config of stack staging:\n"
+        '  task_memory_mib = "1500"\n'
+        "    does not go with task_cpu 512: Fargate offers 1024, 2048, 3072 or 4096\n"
+        "    mend it: pulumi config set task_memory_mib 1024 --stack staging"
+    )
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-east-2", "us-west-1", "us-west-2"])
+def test_every_us_region_is_accepted(region: str) -> None:
+    assert load_file("staging", {"aws:region": region}).region == region
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "ca-central-1", "US-EAST-1", ""])
+def test_other_regions_are_refused(region: str) -> None:
+    assert set(problems(aws_region=region)) == {"aws:region"}
+
+
+@pytest.mark.parametrize(
+    ("stack", "key", "value", "reason"),
+    [
+        ("staging", "environment", "dev", "must be staging or production"),
+        ("staging", "owner", "nobody", "must be an e-mail address"),
+        ("staging", "repository", "just-a-name", "must be OWNER/NAME"),
+        ("staging", "vpc_cidr", "8.8.0.0/16", "must lie in a private range (RFC 1918)"),
+        ("staging", "vpc_cidr", "10.0.0.0/24", "must be a /16 to /20, so that nine subnets fit"),
+        ("staging", "availability_zones", "4", "must be a whole number from 2 to 3"),
+        ("staging", "min_tasks", "1.0", "must be a whole number from 1 to 1000"),
+        ("staging", "deletion_protection", "yes", "must be true or false"),
+        (
+            "staging",
+            "openai_base_url",
+            "http://api.openai.com/v1",
+            "must be https: prompts and keys would travel",
+        ),
+        ("staging", "openai_base_url", "https://user:pw@api.openai.com", "must hold no credentials"),
+        ("staging", "longest_stream_s", "4000", "must be a whole number from 30 to 3600"),
+        ("staging", "log_retention_days", "31", "is no retention CloudWatch Logs offers"),
+        ("staging", "secret_recovery_days", "5", "must be 0 (delete at once) or 7 to 30 days"),
+        ("staging", "max_tasks", "0", "must be a whole number from 1 to 1000"),
+        ("staging", "cache_node_type", "db.t3.micro", "must be an ElastiCache node type"),
+        ("staging", "image_digest", "latest", "must be an image digest"),
+        ("prod", "hosted_zone_name", "example.org", "does not hold domain_name gateway.example.com"),
+        ("prod", "hosted_zone_name", "ample.com", "does not hold domain_name gateway.example.com"),
+        ("prod", "image_digest", "", "is required"),
+        ("prod", "min_tasks", "1", "production needs 2 tasks or more"),
+        ("prod", "max_tasks", "2", "is below min_tasks 3"),
+        ("prod", "cache_replicas", "0", "production needs 1 replica or more"),
+    ],
+)
+def test_a_refused_value_says_why(stack: str, key: str, value: str, reason: str) -> None:
+    found = problems(stack, **{key: value})
+    assert set(found) == {key}
+    assert found[key][1].startswith(reason)
+
+
+def test_production_without_a_domain_is_refused_naming_what_would_allow_it() -> None:
+    found = problems("prod", domain_name="", hosted_zone_name="")
+    assert found["allow_plaintext_http"][2] == "pulumi config set allow_plaintext_http true --stack prod"
+    allowed = load_file("prod", {"domain_name": "", "hosted_zone_name": "", "allow_plaintext_http": "true"})
+    assert not allowed.serves_https
+
+
+def test_staging_without_a_domain_is_accepted() -> None:
+    assert not load_file("staging", {"domain_name": ""}).serves_https
+
+
+def test_an_unknown_key_is_refused_with_the_key_that_was_meant() -> None:
+    value, reason, command = problems(task_cpus="512")["task_cpus"]
+    assert (value, reason) == ("512", "is no key of this project; did you mean task_cpu?")
+    assert command == "pulumi config rm task_cpus --stack staging"
+
+
+def test_a_stack_without_a_file_is_refused_naming_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="there is prod, staging"):
+        load_file("producton")
+
+
+@pytest.mark.parametrize(
+    ("stack", "broken"),
+    [
+        ("staging", {"task_cpu": "513", "task_memory_mib": "7", "min_tasks": "9", "max_tasks": "3"}),
+        ("staging", {"owner": "", "cost_center": "", "repository": "", "environment": ""}),
+        ("staging", {"log_retention_days": "x", "secret_recovery_days": "3", "target_cpu_percent": "1e3"}),
+        ("prod", {"min_tasks": "0", "max_tasks": "-5", "hosted_zone_name": "", "vpc_cidr": "172.16.0.0/12"}),
+        (
+            "prod",
+            {"domain_name": "", "aws:region": "us-east-9", "environment": "prod", "cache_replicas": "99"},
+        ),
+    ],
+)
+def test_following_the_commands_mends_the_config(stack: str, broken: dict[str, str]) -> None:
+    values = dict(broken)
+    for _ in range(3):
+        try:
+            load_file(stack, values)
+        except ConfigError as error:
+            for problem in error.problems:
+                *_, verb, key, value, flag, named = shlex.split(problem.command)
+                assert (verb, flag, named) == ("set", "--stack", stack)
+                values[key] = value
+        else:
+            return
+    load_file(stack, values)
+
+
+def test_a_value_marked_secret_is_never_shown() -> None:
+    project, values = read_files("staging")
+    values |= {f"{project}:owner": "hunter2", f"{project}:passwort": "hunter3"}
+    with pytest.raises(ConfigError) as caught:
+        parse(project, "staging", values, {f"{project}:owner", f"{project}:passwort"})
+    assert "hunter" not in str(caught.value)
+
+
+def test_keys_that_pulumi_rewrote_are_read_alike(tmp_path: Path) -> None:
+    """`pulumi config set` gives every key its namespace, writes numbers as text and adds a salt."""
+    written: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())
+    as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in written["config"].items()}
+    rewritten = {k if ":" in k else f"renamed-by-a-fork:{k}": v for k, v in as_text.items()}
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text()) | {"name": "renamed-by-a-fork"}
+    (tmp_path / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
+    (tmp_path / "Pulumi.prod.yaml").write_text(
+        yaml.safe_dump({"config": rewritten, "encryptionsalt": "v1:x"})
+    )
+    ours = load_file("prod").model_dump(exclude={"project"})
+    assert load_file("prod", root=tmp_path).model_dump(exclude={"project"}) == ours
+
+
+def test_a_running_program_reads_what_the_engine_hands_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    project, values = read_files("staging")
+    monkeypatch.setattr(pulumi, "get_project", lambda: project)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "staging")
+    pulumi.runtime.set_all_config(values | {"aws:skipMetadataApiCheck": "true"})
+    try:
+        assert load() == load_file("staging")
+    finally:
+        pulumi.runtime.set_all_config({})
+
+
+def test_the_config_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_file("staging").task_cpu = 1024  # type: ignore[misc]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(set(StackConfig.model_fields) - {"project", "stack", "region"})), st.text()
+    )
+)
+def test_no_value_is_refused_without_a_reason_and_a_command(overrides: dict[str, str]) -> None:
+    try:
+        config = load_file("staging", overrides)
+    except ConfigError as error:
+        for problem in error.problems:
+            assert problem.reason
+            assert problem.command.startswith(f"pulumi config set {problem.key} ")
+    else:
+        assert config.max_tasks >= config.min_tasks
