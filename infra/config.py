@@ -245,7 +245,8 @@ def read_files(
         problem = Problem("stack", stack, f"has no Pulumi.{stack}.yaml; there is {', '.join(known)}",
                           f"pulumi stack init {shlex.quote(stack)}")  # fmt: skip
         raise ConfigError(stack, [problem])
-    defaults = {key: entry["default"] for key, entry in declared["config"].items()}
+    # `pulumi new` adds keys of its own namespace, which have a value and no default.
+    defaults = {key: entry["default"] for key, entry in declared["config"].items() if ":" not in key}
     values = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
     layers = (defaults, values, overrides or {})
     given = {_full_key(project, key): _as_text(value) for layer in layers for key, value in layer.items()}
