@@ -1,0 +1,222 @@
+"""Every refusal of the gateway: status, OpenAI's error object, and the remedy, in one place.
+
+The statuses, types and codes are OpenAI's where OpenAI has one for the case, so that its SDK raises the exception
+a program already handles.
+"""
+
+import orjson
+
+Header = tuple[bytes, bytes]
+
+DO_NOT_RETRY: Header = (b"x-should-retry", b"false")
+
+
+class ApiError(Exception):
+    """A refusal as it goes over the wire."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str,
+        code: str | None = None,
+        param: str | None = None,
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.headers = headers
+
+    def body(self) -> bytes:
+        """OpenAI's error object as JSON."""
+        return orjson.dumps(
+            {
+                "error": {
+                    "message": self.message,
+                    "type": self.kind,
+                    "param": self.param,
+                    "code": self.code,
+                }
+            }
+        )
+
+    def event(self) -> bytes:
+        """The same object as the last event of a stream that has begun; no `[DONE]` follows it."""
+        return b"data: " + self.body() + b"\n\n"
+
+
+def invalid_request(
+    message: str, *, param: str | None = None, code: str | None = None, status: int = 400
+) -> ApiError:
+    """The caller can mend it; `param` is the field in question, as a path like messages[0].role."""
+    return ApiError(status, message, kind="invalid_request_error", param=param, code=code)
+
+
+def body_too_large(limit_bytes: int) -> ApiError:
+    return invalid_request(
+        f"The request body is larger than the {limit_bytes} bytes that are accepted. Send a smaller one.",
+        code="request_too_large",
+        status=413,
+    )
+
+
+def encoded_body(encoding: str) -> ApiError:
+    return invalid_request(
+        f"Content-Encoding {encoding!r} is not accepted. Send the body as plain JSON.",
+        code="unsupported_content_encoding",
+        status=415,
+    )
+
+
+def unknown_url(method: str, path: str) -> ApiError:
+    return invalid_request(
+        f"There is nothing at {method} {path[:200]}. Check the path and the base URL, which ends in /v1.",
+        code="unknown_url",
+        status=404,
+    )
+
+
+def wrong_method(method: str, path: str, allowed: tuple[str, ...]) -> ApiError:
+    error = invalid_request(
+        f"{path[:200]} does not take {method}. Use {' or '.join(allowed)}.",
+        code="method_not_supported",
+        status=405,
+    )
+    error.headers = ((b"allow", ", ".join(allowed).encode()),)
+    return error
+
+
+_CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="openai-gateway"')
+
+
+def no_key() -> ApiError:
+    error = invalid_request(
+        "No API key was sent. Send a key of this gateway in the header 'Authorization: Bearer <key>'.",
+        status=401,
+    )
+    error.headers = (_CHALLENGE,)
+    return error
+
+
+def wrong_key() -> ApiError:
+    error = invalid_request(
+        "The API key is not valid here. Send a key that this gateway issued and that was not revoked.",
+        code="invalid_api_key",
+        status=401,
+    )
+    error.headers = (_CHALLENGE,)
+    return error
+
+
+def mismatched_scope(header: str, code: str) -> ApiError:
+    error = invalid_request(
+        f"The API key does not belong to what the header {header} names. Leave the header out or correct it.",
+        code=code,
+        status=401,
+    )
+    error.headers = (_CHALLENGE,)
+    return error
+
+
+def too_many_requests(limit: int, wait_ms: int) -> ApiError:
+    # Told in both headers: whole seconds are the standard's, the SDK prefers the exact milliseconds.
+    retry_after_s = max(1, -(-wait_ms // 1000))
+    return ApiError(
+        429,
+        f"Rate limit reached: {limit} requests per minute for this API key. Try again in {wait_ms} ms.",
+        kind="requests",
+        code="rate_limit_exceeded",
+        headers=(
+            (b"retry-after", str(retry_after_s).encode()),
+            (b"retry-after-ms", str(wait_ms).encode()),
+        ),
+    )
+
+
+def busy() -> ApiError:
+    return _unavailable("The gateway is at its capacity. Try again shortly.", "overloaded", retry_after_s=1)
+
+
+def stopping() -> ApiError:
+    return _unavailable("This replica of the gateway is stopping. Try again.", "shutting_down", retry_after_s=1)
+
+
+def keys_unavailable() -> ApiError:
+    return _unavailable(
+        "API keys cannot be checked at the moment. Try again shortly.", "key_store_unavailable", retry_after_s=1
+    )
+
+
+def no_openai_key() -> ApiError:
+    error = _unavailable(
+        "The gateway has no OpenAI API key yet. Its operator sets one with `python -m infra.seed --stack STACK`; "
+        "it is used within a minute, without a restart.",
+        "upstream_key_missing",
+        retry_after_s=30,
+    )
+    error.headers += (DO_NOT_RETRY,)
+    return error
+
+
+def openai_key_refused() -> ApiError:
+    error = _unavailable(
+        "The upstream refused the gateway's own API key. Its operator replaces it with "
+        "`python -m infra.seed --stack STACK`; it is used within a minute, without a restart.",
+        "upstream_key_refused",
+        retry_after_s=30,
+    )
+    error.headers += (DO_NOT_RETRY,)
+    return error
+
+
+def upstream_unreachable() -> ApiError:
+    return _bad_gateway("The upstream could not be reached. Try again shortly.", "upstream_unreachable")
+
+
+def upstream_cut() -> ApiError:
+    return _bad_gateway("The upstream ended its answer before it was complete. Try again.", "upstream_cut")
+
+
+def upstream_malformed() -> ApiError:
+    return _bad_gateway("The upstream sent an answer that cannot be understood.", "upstream_malformed")
+
+
+def upstream_failed(status: int) -> ApiError:
+    return _bad_gateway(f"The upstream failed with status {status}. Try again shortly.", "upstream_failed")
+
+
+def upstream_too_slow(after_s: float) -> ApiError:
+    return ApiError(
+        504,
+        f"The answer was not complete after {after_s:g} s, the longest this gateway waits. Ask for a shorter one.",
+        kind="server_error",
+        code="upstream_timeout",
+    )
+
+
+def internal(request_id: str) -> ApiError:
+    return ApiError(
+        500,
+        f"The gateway failed on this request. Give its operator the request id {request_id}.",
+        kind="server_error",
+        code="internal_error",
+    )
+
+
+def _unavailable(message: str, code: str, retry_after_s: int) -> ApiError:
+    return ApiError(
+        503,
+        message,
+        kind="server_error",
+        code=code,
+        headers=((b"retry-after", str(retry_after_s).encode()),),
+    )
+
+
+def _bad_gateway(message: str, code: str) -> ApiError:
+    return ApiError(502, message, kind="server_error", code=code)

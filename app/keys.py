@@ -1,0 +1,163 @@
+"""API keys: made at random, shown once, stored only as a keyed hash.
+
+Items of the table: a key is `KEY#<hex HMAC-SHA-256>` / `KEY`, its project `PROJECT#<id>` / `PROJECT`; the index
+`gsi1` lists the keys of a project and the projects of an organization.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+KEY_PREFIX = "sk-gw-"
+_KEY = re.compile(r"sk-gw-[A-Za-z0-9_-]{43}")
+_SHOWN_CHARACTERS = 4
+
+Status = Literal["active", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What the table knows of a key; never the key itself.
+
+    requests_per_minute: the key's own limit, or None for the gateway's default. created_at: unix seconds.
+    """
+
+    hash: str
+    id: str
+    name: str
+    organization_id: str
+    project_id: str
+    status: Status
+    created_at: int
+    redacted: str
+    requests_per_minute: int | None = None
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether `text` has a key's form, so that nothing else is worth a look into the table."""
+    return _KEY.fullmatch(text) is not None
+
+
+def hash_key(pepper: str, key: str) -> str:
+    """HMAC-SHA-256 in hex: without the pepper, a stolen table does not even tell whether a guess is right."""
+    return hmac.digest(pepper.encode(), key.encode(), hashlib.sha256).hex()
+
+
+def new_key(
+    pepper: str,
+    *,
+    organization_id: str,
+    project_id: str,
+    name: str,
+    requests_per_minute: int | None = None,
+) -> tuple[str, KeyRecord]:
+    """A fresh key's text, which is to be shown once and forgotten, and the record to store."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    record = KeyRecord(
+        hash=hash_key(pepper, key),
+        id="key_" + secrets.token_hex(12),
+        name=name,
+        organization_id=organization_id,
+        project_id=project_id,
+        status="active",
+        created_at=int(time.time()),
+        redacted=f"sk-…{key[-_SHOWN_CHARACTERS:]}",
+        requests_per_minute=requests_per_minute,
+    )
+    return key, record
+
+
+def key_address(key_hash: str) -> dict[str, Any]:
+    """The primary key of the item that holds the key with this hash."""
+    return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
+
+
+def key_item(record: KeyRecord) -> "dict[str, AttributeValueTypeDef]":
+    """The record in DynamoDB's attribute form."""
+    item: dict[str, AttributeValueTypeDef] = {
+        **key_address(record.hash),
+        "gsi1pk": {"S": f"PROJECT#{record.project_id}"},
+        "gsi1sk": {"S": f"KEY#{record.id}"},
+        "id": {"S": record.id},
+        "name": {"S": record.name},
+        "organization_id": {"S": record.organization_id},
+        "project_id": {"S": record.project_id},
+        "status": {"S": record.status},
+        "created_at": {"N": str(record.created_at)},
+        "redacted": {"S": record.redacted},
+    }
+    if record.requests_per_minute is not None:
+        item["requests_per_minute"] = {"N": str(record.requests_per_minute)}
+    return item
+
+
+def parse_key_item(item: Mapping[str, Mapping[str, Any]]) -> KeyRecord:
+    """The inverse of `key_item`. Raises KeyError or ValueError when the item is not a key's."""
+    limit = item.get("requests_per_minute")
+    return KeyRecord(
+        hash=item["pk"]["S"].removeprefix("KEY#"),
+        id=item["id"]["S"],
+        name=item["name"]["S"],
+        organization_id=item["organization_id"]["S"],
+        project_id=item["project_id"]["S"],
+        # Anything but the one word that lets a key in keeps it out.
+        status="active" if item["status"]["S"] == "active" else "revoked",
+        created_at=int(item["created_at"]["N"]),
+        redacted=item["redacted"]["S"],
+        requests_per_minute=int(limit["N"]) if limit else None,
+    )
+
+
+def issue(
+    client: "DynamoDBClient",
+    table_name: str,
+    pepper: str,
+    *,
+    organization_id: str,
+    project_id: str,
+    project_name: str,
+    key_name: str,
+    requests_per_minute: int | None = None,
+) -> str:
+    """Stores a new key, and its project when that is missing; returns the key's text, the only time it is shown.
+
+    `client` is a boto3 DynamoDB client. Raises what boto3 raises when the table cannot be written.
+    """
+    try:
+        client.put_item(
+            TableName=table_name,
+            Item={
+                "pk": {"S": f"PROJECT#{project_id}"},
+                "sk": {"S": "PROJECT"},
+                "gsi1pk": {"S": f"ORG#{organization_id}"},
+                "gsi1sk": {"S": f"PROJECT#{project_id}"},
+                "id": {"S": project_id},
+                "organization_id": {"S": organization_id},
+                "name": {"S": project_name},
+                "status": {"S": "active"},
+                "created_at": {"N": str(int(time.time()))},
+            },
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+    except client.exceptions.ConditionalCheckFailedException:
+        pass
+    key, record = new_key(
+        pepper,
+        organization_id=organization_id,
+        project_id=project_id,
+        name=key_name,
+        requests_per_minute=requests_per_minute,
+    )
+    client.put_item(
+        TableName=table_name, Item=key_item(record), ConditionExpression="attribute_not_exists(pk)"
+    )
+    return key
