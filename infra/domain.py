@@ -1,0 +1,47 @@
+"""The service's own name: its zone in Route 53 and a certificate that the zone proves."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+
+@dataclass(frozen=True)
+class DomainArgs:
+    domain_name: str
+    hosted_zone_name: str
+
+
+class Domain(pulumi.ComponentResource):
+    """An ACM certificate, validated by a DNS record; ACM renews it as long as that record stands."""
+
+    zone_id: pulumi.Output[str]
+    certificate_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: DomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gateway:infra:Domain", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        zone = aws.route53.get_zone_output(
+            name=args.hosted_zone_name, private_zone=False, opts=pulumi.InvokeOptions(parent=self)
+        )
+        self.zone_id = zone.zone_id
+        certificate = aws.acm.Certificate(
+            name, domain_name=args.domain_name, validation_method="DNS", opts=child
+        )
+        proof = certificate.domain_validation_options[0]
+        record = aws.route53.Record(
+            f"{name}-validation",
+            zone_id=self.zone_id,
+            name=proof.resource_record_name,
+            type=proof.resource_record_type,
+            records=[proof.resource_record_value],
+            ttl=300,
+            # The same account and name always get the same record, so a stack made again finds it there.
+            allow_overwrite=True,
+            opts=child,
+        )
+        validated = aws.acm.CertificateValidation(
+            name, certificate_arn=certificate.arn, validation_record_fqdns=[record.fqdn], opts=child
+        )
+        self.certificate_arn = validated.certificate_arn
+        self.register_outputs({"certificate_arn": self.certificate_arn})

@@ -1,0 +1,64 @@
+"""The stack's log groups: each with the stack's key and a retention, made before anything writes to it."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+
+@dataclass(frozen=True)
+class LogNames:
+    """Names of the log groups; known before the key, whose policy lists them."""
+
+    gateway: str
+    flow_logs: str
+    container_insights: str
+
+    @classmethod
+    def of(cls, name_prefix: str) -> "LogNames":
+        return cls(
+            gateway=f"/{name_prefix}/gateway",
+            flow_logs=f"/{name_prefix}/flow-logs",
+            # The name is ECS's choice: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-reference-performance-logs-ECS.html
+            container_insights=f"/aws/ecs/containerinsights/{name_prefix}/performance",
+        )
+
+    def all(self) -> tuple[str, ...]:
+        return (self.gateway, self.flow_logs, self.container_insights)
+
+
+@dataclass(frozen=True)
+class LogsArgs:
+    """container_insights: whether the cluster reports them; ECS would make that group without a retention."""
+
+    names: LogNames
+    key_arn: pulumi.Input[str]
+    retention_days: int
+    container_insights: bool
+
+
+class Logs(pulumi.ComponentResource):
+    """The log groups of the gateway, the network's flow logs and, where reported, Container Insights."""
+
+    gateway: aws.cloudwatch.LogGroup
+    flow_logs: aws.cloudwatch.LogGroup
+    container_insights: aws.cloudwatch.LogGroup | None
+
+    def __init__(self, name: str, args: LogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gateway:infra:Logs", name, None, opts)
+
+        def group(suffix: str, group_name: str) -> aws.cloudwatch.LogGroup:
+            return aws.cloudwatch.LogGroup(
+                f"{name}-{suffix}",
+                name=group_name,
+                kms_key_id=args.key_arn,
+                retention_in_days=args.retention_days,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+        self.gateway = group("gateway", args.names.gateway)
+        self.flow_logs = group("flow-logs", args.names.flow_logs)
+        self.container_insights = None
+        if args.container_insights:
+            self.container_insights = group("container-insights", args.names.container_insights)
+        self.register_outputs({"gateway": self.gateway.name, "flow_logs": self.flow_logs.name})

@@ -1,0 +1,279 @@
+"""The stack from the outside in: every part, what it stands on, and what a person needs to know of it."""
+
+from urllib.parse import urlsplit
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs, Https
+from infra.cache import CACHE_PORT, Cache, CacheArgs
+from infra.cluster import Cluster, ClusterArgs
+from infra.config import StackConfig
+from infra.container import CONTAINER_PORT
+from infra.dashboard import Dashboard, DashboardArgs
+from infra.domain import Domain, DomainArgs
+from infra.encryption import Encryption, EncryptionArgs
+from infra.environment import plain_environment, secret_environment
+from infra.flow_logs import FlowLogs, FlowLogsArgs
+from infra.image import Image, ImageArgs
+from infra.logs import LogNames, Logs, LogsArgs
+from infra.network import Network, NetworkArgs
+from infra.registry import Registry, RegistryArgs
+from infra.roles import Roles, RolesArgs
+from infra.scaling import Scaling, ScalingArgs
+from infra.security_groups import SecurityGroups, SecurityGroupsArgs
+from infra.seeding import seed_after_create
+from infra.service import Service, ServiceArgs
+from infra.storage import Storage, StorageArgs
+from infra.task import Task, TaskArgs
+from infra.vault import Vault, VaultArgs
+
+
+def deploy(config: StackConfig) -> None:
+    """Declare every resource of the stack, and export its outputs."""
+    provider = aws.Provider("aws", region=config.region, default_tags={"tags": config.tags})
+    on_aws = pulumi.ResourceOptions(providers=[provider])
+    account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
+    log_names = LogNames.of(config.name_prefix)
+    protected = config.deletion_protection
+
+    encryption = Encryption(
+        "encryption",
+        EncryptionArgs(
+            alias=config.name_prefix,
+            region=config.region,
+            account_id=account_id,
+            log_group_names=log_names.all(),
+            deletion_protection=protected,
+        ),
+        on_aws,
+    )
+    logs = Logs(
+        "logs",
+        LogsArgs(
+            names=log_names,
+            key_arn=encryption.key_arn,
+            retention_days=config.log_retention_days,
+            container_insights=config.is_production,
+        ),
+        on_aws,
+    )
+
+    network = Network(
+        "network",
+        NetworkArgs(
+            region=config.region,
+            cidr=config.vpc_cidr,
+            zones=config.availability_zones,
+            nat_gateways=config.nat_gateways,
+        ),
+        on_aws,
+    )
+    FlowLogs(
+        "flow-logs",
+        FlowLogsArgs(vpc_id=network.vpc_id, log_group_arn=logs.flow_logs.arn, account_id=account_id),
+        on_aws,
+    )
+    security_groups = SecurityGroups(
+        "security-groups",
+        SecurityGroupsArgs(
+            vpc_id=network.vpc_id,
+            public_ports=[HTTP_PORT, HTTPS_PORT] if config.serves_https else [HTTP_PORT],
+            task_port=CONTAINER_PORT,
+            cache_port=CACHE_PORT,
+            upstream_ports=upstream_ports(config.openai_base_url),
+        ),
+        on_aws,
+    )
+
+    balancer = Balancer(
+        "balancer",
+        BalancerArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.public_subnet_ids,
+            security_group_id=security_groups.balancer_id,
+            https=https(config, on_aws),
+            target_port=CONTAINER_PORT,
+            idle_timeout_s=config.streaming.idle_timeout_s,
+            deregistration_delay_s=config.streaming.deregistration_delay_s,
+            deletion_protection=protected,
+        ),
+        on_aws,
+    )
+
+    vault = Vault(
+        "vault",
+        VaultArgs(
+            key_arn=encryption.key_arn,
+            recovery_days=config.secret_recovery_days,
+            deletion_protection=protected,
+        ),
+        on_aws,
+    )
+    storage = Storage(
+        "storage",
+        StorageArgs(
+            key_arn=encryption.key_arn,
+            records_days=config.log_retention_days,
+            deletion_protection=protected,
+        ),
+        on_aws,
+    )
+    cache = Cache(
+        "cache",
+        CacheArgs(
+            name_prefix=config.name_prefix,
+            subnet_ids=network.isolated_subnet_ids,
+            security_group_id=security_groups.cache_id,
+            key_arn=encryption.key_arn,
+            node_type=config.cache_node_type,
+            replicas=config.cache_replicas,
+            deletion_protection=protected,
+            gateway_user_hooks=seed_after_create(vault.arns, config.region),
+            gateway_user_after=vault.secrets,
+        ),
+        on_aws,
+    )
+
+    registry = Registry(
+        "registry", RegistryArgs(key_arn=encryption.key_arn, deletion_protection=protected), on_aws
+    )
+    image = Image(
+        "image",
+        ImageArgs(
+            repository_url=registry.repository_url,
+            registry_id=registry.registry_id,
+            digest=config.image_digest,
+        ),
+        on_aws,
+    )
+    roles = Roles(
+        "roles",
+        RolesArgs(
+            account_id=account_id,
+            key_arn=encryption.key_arn,
+            repository_arn=registry.repository_arn,
+            log_group_arn=logs.gateway.arn,
+            pepper_secret_arn=vault.pepper_arn,
+            openai_secret_arn=vault.openai_arn,
+            cache_secret_arn=vault.cache_arn,
+            table_arn=storage.table_arn,
+            bucket_arn=storage.bucket_arn,
+        ),
+        on_aws,
+    )
+    task = Task(
+        "task",
+        TaskArgs(
+            family=config.name_prefix,
+            cpu=config.task_cpu,
+            memory_mib=config.task_memory_mib,
+            execution_role_arn=roles.execution_role_arn,
+            task_role_arn=roles.task_role_arn,
+            image=image.uri,
+            environment=plain_environment(
+                config,
+                table_name=storage.table_name,
+                bucket_name=storage.bucket_name,
+                cache_url=cache.url,
+                cache_secret_arn=vault.cache_arn,
+                openai_secret_arn=vault.openai_arn,
+            ),
+            secrets=secret_environment(pepper_secret_arn=vault.pepper_arn),
+            region=config.region,
+            log_group=logs.gateway.name,
+            stop_timeout_s=config.streaming.stop_timeout_s,
+        ),
+        on_aws,
+    )
+    cluster = Cluster(
+        "cluster",
+        ClusterArgs(cluster_name=config.name_prefix, insights_log_group=logs.container_insights),
+        on_aws,
+    )
+    service = Service(
+        "service",
+        ServiceArgs(
+            cluster_arn=cluster.arn,
+            task_definition_arn=task.definition_arn,
+            target_group_arn=balancer.target_group_arn,
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=security_groups.tasks_id,
+            min_tasks=config.min_tasks,
+            after=[*balancer.listeners, *cluster.capacity_providers, *roles.policies, cache],
+        ),
+        on_aws,
+    )
+    Scaling(
+        "scaling",
+        ScalingArgs(
+            cluster_name=cluster.cluster_name,
+            service_name=service.service_name,
+            balancer_arn_suffix=balancer.arn_suffix,
+            target_group_arn_suffix=balancer.target_group_arn_suffix,
+            min_tasks=config.min_tasks,
+            max_tasks=config.max_tasks,
+            requests_per_target=config.requests_per_target,
+            cpu_percent=config.target_cpu_percent,
+        ),
+        on_aws,
+    )
+    dashboard = Dashboard(
+        "dashboard",
+        DashboardArgs(
+            dashboard_name=config.name_prefix,
+            region=config.region,
+            balancer_arn_suffix=balancer.arn_suffix,
+            target_group_arn_suffix=balancer.target_group_arn_suffix,
+            cluster_name=cluster.cluster_name,
+            service_name=service.service_name,
+            replication_group_id=cache.replication_group_id,
+            cache_nodes=1 + config.cache_replicas,
+            table_name=storage.table_name,
+            log_group=logs.gateway.name,
+        ),
+        on_aws,
+    )
+
+    outputs: dict[str, pulumi.Input[str]] = {
+        "base_url": balancer.base_url,
+        "dashboard_url": dashboard.url,
+        "region": config.region,
+        "load_balancer_dns_name": balancer.dns_name,
+        "cluster_name": cluster.cluster_name,
+        "service_name": service.service_name,
+        "repository_url": registry.repository_url,
+        "table_name": storage.table_name,
+        "bucket_name": storage.bucket_name,
+        "log_group_name": logs.gateway.name,
+        "cache_endpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
+        "cache_user_id": cache.gateway_user_id,
+        "openai_secret_arn": vault.openai_arn,
+        "pepper_secret_arn": vault.pepper_arn,
+        "owner_secret_arn": vault.owner_arn,
+        "cache_secret_arn": vault.cache_arn,
+    }
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+
+
+def https(config: StackConfig, on_aws: pulumi.ResourceOptions) -> Https | None:
+    """The service's certificate; without a domain there is none, and the stack says so."""
+    if config.domain_name is None or config.hosted_zone_name is None:
+        pulumi.log.warn(
+            "the load balancer speaks plain HTTP: prompts, answers and keys cross the internet in clear. "
+            "Give the stack a name: pulumi config set domain_name … and pulumi config set hosted_zone_name …"
+        )
+        return None
+    domain = Domain("domain", DomainArgs(config.domain_name, config.hosted_zone_name), on_aws)
+    return Https(config.domain_name, domain.zone_id, domain.certificate_arn)
+
+
+def upstream_ports(openai_base_url: str) -> list[int]:
+    """Where tasks may connect to: AWS and OpenAI on 443, and another upstream's own port.
+
+    Only an upstream on the same machine may be plain HTTP (the config refuses others); it needs no way out.
+    """
+    upstream = urlsplit(openai_base_url)
+    port = upstream.port if upstream.scheme == "https" else None
+    return sorted({HTTPS_PORT, port or HTTPS_PORT})
