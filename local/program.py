@@ -1,8 +1,8 @@
 """Runs the Pulumi program itself, with every resource created on local AWS.
 
-The program is the repository's `__main__.py`, unchanged; its config comes from `Pulumi.yaml`, the stack's file
-and overrides, as the engine would hand it over. What the engine does beyond that is not done here: no preview,
-no state, no diff, no resource hooks.
+The program is the repository's `__main__.py`, unchanged; its config comes from `Pulumi.yaml`, the stack's
+file and overrides, as the engine would hand it over. What the engine does beyond that is not done here: no
+preview, no state, no diff, no resource hooks.
 """
 
 import logging

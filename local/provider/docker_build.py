@@ -18,7 +18,7 @@ NOT_CONTENT = {"__pycache__", ".git"}
 
 @resource("docker-build:index:Image")
 def image(request: ResourceRequest) -> Created:
-    content = _content_digest(Path(request["context"]["location"]))
+    content = _content_digest(Path(request["dockerfile"]["location"]).parent)
     manifest = json.dumps(
         {
             "schemaVersion": 2,
@@ -27,20 +27,32 @@ def image(request: ResourceRequest) -> Created:
             "layers": [],
         }
     )
-    references = [str(tag) for tag in request["tags"]]
     digest = _sha256(manifest.encode())
-    for reference in references if request.get("push") else []:
+    references = _pushed(request)
+    for reference in references:
         digest = _put(request, reference, manifest)
-    ref = f"{references[0]}@{digest}"
+    ref = f"{references[0].partition(':')[0]}@{digest}" if references else digest
     return Created(ref, {"digest": digest, "ref": ref, "contextHash": content})
 
 
+def _pushed(request: ResourceRequest) -> list[str]:
+    """The names under which the image is pushed: its tags, or those of an export."""
+    names = [str(tag) for tag in request.get("tags", [])] if request.get("push") else []
+    for export in request.get("exports", []):
+        for kind in ("image", "registry"):
+            block = export.get(kind) or {}
+            if kind == "registry" or block.get("push"):
+                names += [str(name) for name in block.get("names") or []]
+    return names
+
+
 def _put(request: ResourceRequest, reference: str, manifest: str) -> str:
-    """Puts the manifest under `registry/repository:tag` and returns its digest."""
-    repository, _, tag = reference.partition("/")[2].rpartition(":")
+    """Puts the manifest under `registry/repository[:tag]` and returns its digest."""
+    repository, _, tag = reference.partition("/")[2].partition(":")
     put: dict[str, Any] = request.call(
         "ecr", "put_image",
-        repositoryName=repository, imageTag=tag, imageManifest=manifest, imageManifestMediaType=MANIFEST_TYPE,
+        repositoryName=repository, imageTag=tag or None, imageManifest=manifest,
+        imageManifestMediaType=MANIFEST_TYPE,
     )["image"]  # fmt: skip
     return str(put["imageId"]["imageDigest"])
 

@@ -1,5 +1,7 @@
 """ElastiCache: replication groups, and the users, parameters and subnets they use."""
 
+from typing import Any
+
 from local.provider.registry import Created, ResourceRequest, resource
 
 
@@ -40,7 +42,7 @@ def user(request: ResourceRequest) -> Created:
         UserId=request["userId"], UserName=request["userName"], Engine=request["engine"],
         AccessString=request["accessString"], Passwords=request.get("passwords"),
         NoPasswordRequired=request.get("noPasswordRequired"),
-        AuthenticationMode=mode and {k[0].upper() + k[1:]: mode[k] for k in ("type", "passwords") if mode.get(k)},
+        AuthenticationMode=mode and _authentication_mode(mode),
         Tags=request.tag_list(),
     )  # fmt: skip
     return Created(created["UserId"], {"arn": created["ARN"]})
@@ -87,3 +89,8 @@ def replication_group(request: ResourceRequest) -> Created:
         "memberClusters": created["MemberClusters"],
     }
     return Created(group_id, outputs)
+
+
+def _authentication_mode(block: dict[str, Any]) -> dict[str, Any]:
+    passwords = {"Passwords": block["passwords"]} if block.get("passwords") else {}
+    return {"Type": block["type"], **passwords}
