@@ -1,5 +1,10 @@
-"""The stack from the outside in: every part, what it stands on, and what a person needs to know of it."""
+"""The stack: clients → front → tasks → state, all of it on one foundation.
 
+`deploy` is the drawing; each function below it makes one layer out of components and hands down what the
+next layers stand on. Nothing is passed back up.
+"""
+
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
@@ -31,12 +36,50 @@ from infra.vault import Vault, VaultArgs
 
 def deploy(config: StackConfig) -> None:
     """Declare every resource of the stack, and export its outputs."""
+    base = foundation(config)
+    front = balancer(config, base)
+    kept = state(config, base)
+    tasks = compute(config, base, front, kept)
+    board = dashboard(config, base, front, kept, tasks)
+    export(config, base, front, kept, tasks, board)
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What everything stands on. on_aws: the provider that tags every resource."""
+
+    on_aws: pulumi.ResourceOptions
+    account_id: pulumi.Output[str]
+    encryption: Encryption
+    logs: Logs
+    network: Network
+    security_groups: SecurityGroups
+
+
+@dataclass(frozen=True)
+class State:
+    """What outlives a task."""
+
+    vault: Vault
+    storage: Storage
+    cache: Cache
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The gateway at work."""
+
+    registry: Registry
+    cluster: Cluster
+    service: Service
+
+
+def foundation(config: StackConfig) -> Foundation:
+    """Provider, key, log groups, network, and who may talk to whom in it."""
     provider = aws.Provider("aws", region=config.region, default_tags={"tags": config.tags})
     on_aws = pulumi.ResourceOptions(providers=[provider])
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
     log_names = LogNames.of(config.name_prefix)
-    protected = config.deletion_protection
-
     encryption = Encryption(
         "encryption",
         EncryptionArgs(
@@ -44,7 +87,7 @@ def deploy(config: StackConfig) -> None:
             region=config.region,
             account_id=account_id,
             log_group_names=log_names.all(),
-            deletion_protection=protected,
+            deletion_protection=config.deletion_protection,
         ),
         on_aws,
     )
@@ -58,7 +101,6 @@ def deploy(config: StackConfig) -> None:
         ),
         on_aws,
     )
-
     network = Network(
         "network",
         NetworkArgs(
@@ -85,58 +127,71 @@ def deploy(config: StackConfig) -> None:
         ),
         on_aws,
     )
+    return Foundation(on_aws, account_id, encryption, logs, network, security_groups)
 
-    balancer = Balancer(
+
+def balancer(config: StackConfig, base: Foundation) -> Balancer:
+    """What clients reach: the load balancer, with the service's name and certificate where it has one."""
+    return Balancer(
         "balancer",
         BalancerArgs(
-            vpc_id=network.vpc_id,
-            subnet_ids=network.public_subnet_ids,
-            security_group_id=security_groups.balancer_id,
-            https=https(config, on_aws),
+            vpc_id=base.network.vpc_id,
+            subnet_ids=base.network.public_subnet_ids,
+            security_group_id=base.security_groups.balancer_id,
+            https=https(config, base),
             target_port=CONTAINER_PORT,
             idle_timeout_s=config.streaming.idle_timeout_s,
             deregistration_delay_s=config.streaming.deregistration_delay_s,
-            deletion_protection=protected,
+            deletion_protection=config.deletion_protection,
         ),
-        on_aws,
+        base.on_aws,
     )
 
+
+def state(config: StackConfig, base: Foundation) -> State:
+    """Secrets, table and bucket, and the cache, whose user gets its password when it is made."""
     vault = Vault(
         "vault",
         VaultArgs(
-            key_arn=encryption.key_arn,
+            key_arn=base.encryption.key_arn,
             recovery_days=config.secret_recovery_days,
-            deletion_protection=protected,
+            deletion_protection=config.deletion_protection,
         ),
-        on_aws,
+        base.on_aws,
     )
     storage = Storage(
         "storage",
         StorageArgs(
-            key_arn=encryption.key_arn,
+            key_arn=base.encryption.key_arn,
             records_days=config.log_retention_days,
-            deletion_protection=protected,
+            deletion_protection=config.deletion_protection,
         ),
-        on_aws,
+        base.on_aws,
     )
     cache = Cache(
         "cache",
         CacheArgs(
             name_prefix=config.name_prefix,
-            subnet_ids=network.isolated_subnet_ids,
-            security_group_id=security_groups.cache_id,
-            key_arn=encryption.key_arn,
+            subnet_ids=base.network.isolated_subnet_ids,
+            security_group_id=base.security_groups.cache_id,
+            key_arn=base.encryption.key_arn,
             node_type=config.cache_node_type,
             replicas=config.cache_replicas,
-            deletion_protection=protected,
+            deletion_protection=config.deletion_protection,
             gateway_user_hooks=seed_after_create(vault.arns, config.region),
             gateway_user_after=vault.secrets,
         ),
-        on_aws,
+        base.on_aws,
     )
+    return State(vault, storage, cache)
 
+
+def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State) -> Compute:
+    """Image, roles, task, the service that runs it, and how many it runs."""
     registry = Registry(
-        "registry", RegistryArgs(key_arn=encryption.key_arn, deletion_protection=protected), on_aws
+        "registry",
+        RegistryArgs(key_arn=base.encryption.key_arn, deletion_protection=config.deletion_protection),
+        base.on_aws,
     )
     image = Image(
         "image",
@@ -145,22 +200,22 @@ def deploy(config: StackConfig) -> None:
             registry_id=registry.registry_id,
             digest=config.image_digest,
         ),
-        on_aws,
+        base.on_aws,
     )
     roles = Roles(
         "roles",
         RolesArgs(
-            account_id=account_id,
-            key_arn=encryption.key_arn,
+            account_id=base.account_id,
+            key_arn=base.encryption.key_arn,
             repository_arn=registry.repository_arn,
-            log_group_arn=logs.gateway.arn,
-            pepper_secret_arn=vault.pepper_arn,
-            openai_secret_arn=vault.openai_arn,
-            cache_secret_arn=vault.cache_arn,
-            table_arn=storage.table_arn,
-            bucket_arn=storage.bucket_arn,
+            log_group_arn=base.logs.gateway.arn,
+            pepper_secret_arn=kept.vault.pepper_arn,
+            openai_secret_arn=kept.vault.openai_arn,
+            cache_secret_arn=kept.vault.cache_arn,
+            table_arn=kept.storage.table_arn,
+            bucket_arn=kept.storage.bucket_arn,
         ),
-        on_aws,
+        base.on_aws,
     )
     task = Task(
         "task",
@@ -173,91 +228,103 @@ def deploy(config: StackConfig) -> None:
             image=image.uri,
             environment=plain_environment(
                 config,
-                table_name=storage.table_name,
-                bucket_name=storage.bucket_name,
-                cache_url=cache.url,
-                cache_secret_arn=vault.cache_arn,
-                openai_secret_arn=vault.openai_arn,
+                table_name=kept.storage.table_name,
+                bucket_name=kept.storage.bucket_name,
+                cache_url=kept.cache.url,
+                cache_secret_arn=kept.vault.cache_arn,
+                openai_secret_arn=kept.vault.openai_arn,
             ),
-            secrets=secret_environment(pepper_secret_arn=vault.pepper_arn),
+            secrets=secret_environment(pepper_secret_arn=kept.vault.pepper_arn),
             region=config.region,
-            log_group=logs.gateway.name,
+            log_group=base.logs.gateway.name,
             stop_timeout_s=config.streaming.stop_timeout_s,
         ),
-        on_aws,
+        base.on_aws,
     )
     cluster = Cluster(
         "cluster",
-        ClusterArgs(cluster_name=config.name_prefix, insights_log_group=logs.container_insights),
-        on_aws,
+        ClusterArgs(cluster_name=config.name_prefix, insights_log_group=base.logs.container_insights),
+        base.on_aws,
     )
     service = Service(
         "service",
         ServiceArgs(
             cluster_arn=cluster.arn,
             task_definition_arn=task.definition_arn,
-            target_group_arn=balancer.target_group_arn,
-            subnet_ids=network.private_subnet_ids,
-            security_group_id=security_groups.tasks_id,
+            target_group_arn=front.target_group_arn,
+            subnet_ids=base.network.private_subnet_ids,
+            security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
-            after=[*balancer.listeners, *cluster.capacity_providers, *roles.policies, cache],
+            after=[*front.listeners, *cluster.capacity_providers, *roles.policies, kept.cache],
         ),
-        on_aws,
+        base.on_aws,
     )
     Scaling(
         "scaling",
         ScalingArgs(
             cluster_name=cluster.cluster_name,
             service_name=service.service_name,
-            balancer_arn_suffix=balancer.arn_suffix,
-            target_group_arn_suffix=balancer.target_group_arn_suffix,
+            balancer_arn_suffix=front.arn_suffix,
+            target_group_arn_suffix=front.target_group_arn_suffix,
             min_tasks=config.min_tasks,
             max_tasks=config.max_tasks,
             requests_per_target=config.requests_per_target,
             cpu_percent=config.target_cpu_percent,
         ),
-        on_aws,
+        base.on_aws,
     )
-    dashboard = Dashboard(
+    return Compute(registry, cluster, service)
+
+
+def dashboard(
+    config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute
+) -> Dashboard:
+    """All layers on one page."""
+    return Dashboard(
         "dashboard",
         DashboardArgs(
             dashboard_name=config.name_prefix,
             region=config.region,
-            balancer_arn_suffix=balancer.arn_suffix,
-            target_group_arn_suffix=balancer.target_group_arn_suffix,
-            cluster_name=cluster.cluster_name,
-            service_name=service.service_name,
-            replication_group_id=cache.replication_group_id,
+            balancer_arn_suffix=front.arn_suffix,
+            target_group_arn_suffix=front.target_group_arn_suffix,
+            cluster_name=tasks.cluster.cluster_name,
+            service_name=tasks.service.service_name,
+            replication_group_id=kept.cache.replication_group_id,
             cache_nodes=1 + config.cache_replicas,
-            table_name=storage.table_name,
-            log_group=logs.gateway.name,
+            table_name=kept.storage.table_name,
+            log_group=base.logs.gateway.name,
         ),
-        on_aws,
+        base.on_aws,
     )
 
+
+def export(
+    config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute, board: Dashboard
+) -> None:
+    """The service's address, and the names a person or a command needs next."""
     outputs: dict[str, pulumi.Input[str]] = {
-        "base_url": balancer.base_url,
-        "dashboard_url": dashboard.url,
+        "base_url": front.base_url,
+        "dashboard_url": board.url,
         "region": config.region,
-        "load_balancer_dns_name": balancer.dns_name,
-        "cluster_name": cluster.cluster_name,
-        "service_name": service.service_name,
-        "repository_url": registry.repository_url,
-        "table_name": storage.table_name,
-        "bucket_name": storage.bucket_name,
-        "log_group_name": logs.gateway.name,
-        "cache_endpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
-        "cache_user_id": cache.gateway_user_id,
-        "openai_secret_arn": vault.openai_arn,
-        "pepper_secret_arn": vault.pepper_arn,
-        "owner_secret_arn": vault.owner_arn,
-        "cache_secret_arn": vault.cache_arn,
+        "load_balancer_dns_name": front.dns_name,
+        "cluster_name": tasks.cluster.cluster_name,
+        "service_name": tasks.service.service_name,
+        "repository_url": tasks.registry.repository_url,
+        "table_name": kept.storage.table_name,
+        "bucket_name": kept.storage.bucket_name,
+        "log_group_name": base.logs.gateway.name,
+        "cache_endpoint": pulumi.Output.format("{0}:{1}", kept.cache.host, kept.cache.port),
+        "cache_user_id": kept.cache.gateway_user_id,
+        "openai_secret_arn": kept.vault.openai_arn,
+        "pepper_secret_arn": kept.vault.pepper_arn,
+        "owner_secret_arn": kept.vault.owner_arn,
+        "cache_secret_arn": kept.vault.cache_arn,
     }
     for name, value in outputs.items():
         pulumi.export(name, value)
 
 
-def https(config: StackConfig, on_aws: pulumi.ResourceOptions) -> Https | None:
+def https(config: StackConfig, base: Foundation) -> Https | None:
     """The service's certificate; without a domain there is none, and the stack says so."""
     if config.domain_name is None or config.hosted_zone_name is None:
         pulumi.log.warn(
@@ -265,7 +332,7 @@ def https(config: StackConfig, on_aws: pulumi.ResourceOptions) -> Https | None:
             "Give the stack a name: pulumi config set domain_name … and pulumi config set hosted_zone_name …"
         )
         return None
-    domain = Domain("domain", DomainArgs(config.domain_name, config.hosted_zone_name), on_aws)
+    domain = Domain("domain", DomainArgs(config.domain_name, config.hosted_zone_name), base.on_aws)
     return Https(config.domain_name, domain.zone_id, domain.certificate_arn)
 
 
