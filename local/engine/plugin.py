@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from concurrent import futures
+from importlib import metadata
 from typing import Any
 
 import grpc
@@ -21,20 +22,19 @@ from local.aws.client import LocalAws
 from local.provider.mocks import plain, tags_of
 from local.provider.registry import InvokeRequest, ResourceRequest, invoke_handler, resource_handler
 
-# The engine asks which version it got; the programs' own SDKs decide what they ask for.
-VERSION = "0.0.1"
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Plugin(provider_pb2_grpc.ResourceProviderServicer):
-    """One configured provider."""
+    """One configured provider. version: what the engine is told; it wants at least the SDK's."""
 
-    def __init__(self, aws: LocalAws) -> None:
+    def __init__(self, aws: LocalAws, version: str) -> None:
         self._aws = aws
+        self._version = version
         self._default_tags: dict[str, str] = {}
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        return plugin_pb2.PluginInfo(version=VERSION)
+        return plugin_pb2.PluginInfo(version=self._version)
 
     def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return provider_pb2.GetSchemaResponse(schema="{}")
@@ -104,11 +104,11 @@ def _struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def main() -> None:
-    """Serves until the engine that started it goes away."""
+def main(sdk: str) -> None:
+    """Serves the resources of the SDK package `sdk` until the engine that started it goes away."""
     aws = LocalAws(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"])
     server = grpc.server(futures.ThreadPoolExecutor(16), options=UNLIMITED)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Plugin(aws), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Plugin(aws, metadata.version(sdk)), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
@@ -118,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -1,0 +1,162 @@
+"""Runs the Pulumi program by a real engine, with every resource created on local AWS.
+
+The engine is the `pulumi` command of whoever runs this; nothing here installs it. State and history live in a
+folder of the local stack and go with it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.config import REGION_KEY, ROOT, read_files
+from local.aws.client import LocalAws
+from local.program import Deployment, ProgramError
+from local.provider.mocks import CreatedResource
+
+PLUGINS = {"pulumi-resource-aws": "pulumi-aws", "pulumi-resource-docker-build": "pulumi-docker-build"}
+"""Plugin executables the engine looks for, and the SDK package whose resources each serves."""
+
+POLL_S = 0.1
+
+
+def run_engine(
+    stack_name: str,
+    aws: LocalAws,
+    overrides: Mapping[str, str],
+    report: Callable[[CreatedResource], None],
+    folder: Path,
+    root: Path = ROOT,
+) -> Deployment:
+    """Deploys a stack as `pulumi up` does. folder: an existing one for the engine's own files.
+
+    report: is told of each resource as the engine's events name it.
+    Raises ProgramError when there is no `pulumi` command or the update fails, with what the engine said.
+    """
+    if shutil.which("pulumi") is None:
+        raise ProgramError(
+            "there is no pulumi command on the PATH; install the Pulumi CLI, or leave out --engine"
+        )
+    environment = _environment(folder, aws)
+    _lay_out_project(folder / "project", stack_name, overrides, root)
+    _pulumi(folder, environment, "stack", "select", "--create", stack_name)
+    resources: list[CreatedResource] = []
+    for created in _up(folder, environment, stack_name):
+        resources.append(created)
+        report(created)
+    outputs = _pulumi(folder, environment, "stack", "output", "--json", "--show-secrets")
+    return Deployment(json.loads(outputs), resources)
+
+
+def _lay_out_project(project: Path, stack_name: str, overrides: Mapping[str, str], root: Path) -> None:
+    """The repository by links, with a stack file of its own: the engine writes into that one."""
+    project.mkdir(parents=True, exist_ok=True)
+    for path in root.iterdir():
+        link = project / path.name
+        if path.name not in {".git", ".local", ".venv"} and not link.is_symlink():
+            link.symlink_to(path)
+    # The program runs in the environment that runs this, whatever made it.
+    venv = project / ".venv"
+    venv.unlink(missing_ok=True)
+    venv.symlink_to(sys.prefix)
+    stack_file = project / f"Pulumi.{stack_name}.yaml"
+    stack_file.unlink(missing_ok=True)
+    _, config = read_files(stack_name, overrides, root)
+    stack_file.write_text(json.dumps({"config": {REGION_KEY: config.pop(REGION_KEY), **config}}))
+
+
+def _environment(folder: Path, aws: LocalAws) -> dict[str, str]:
+    """The engine keeps to its folder, finds our plugins and no others, and talks to local AWS alone."""
+    (folder / "home").mkdir(exist_ok=True)
+    (folder / "state").mkdir(exist_ok=True)
+    plugins = folder / "plugins"
+    plugins.mkdir(exist_ok=True)
+    for executable, sdk in PLUGINS.items():
+        script = plugins / executable
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local.engine.plugin {sdk} "$@"\n')
+        script.chmod(0o700)
+    return {
+        **os.environ,
+        **aws.environment(),
+        "PATH": f"{plugins}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "local",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Without it `pulumi up` knows no --event-log, which its automation API uses too.
+        "PULUMI_DEBUG_COMMANDS": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+
+
+def _pulumi(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    """What the command prints. Raises ProgramError with its complaint."""
+    command = ["pulumi", *arguments, "--non-interactive"]
+    run = subprocess.run(
+        command, cwd=folder / "project", env=environment, capture_output=True, text=True, check=False
+    )
+    if run.returncode != 0:
+        raise ProgramError(f"pulumi {arguments[0]} failed: {(run.stderr or run.stdout).strip()}")
+    return run.stdout
+
+
+def _up(folder: Path, environment: Mapping[str, str], stack_name: str) -> Iterator[CreatedResource]:
+    """Runs `pulumi up` and yields each custom resource when it has been created."""
+    events, log = folder / "events.jsonl", folder / "up.log"
+    events.write_text("")
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never",
+               "--stack", stack_name, "--event-log", str(events)]  # fmt: skip
+    with log.open("wb") as output, events.open() as lines:
+        process = subprocess.Popen(
+            command, cwd=folder / "project", env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            yield from _created(lines, process)
+        finally:
+            process.terminate()
+            process.wait()
+    if process.returncode != 0:
+        raise ProgramError(f"pulumi up failed:\n{_complaint(log.read_text())}")
+
+
+def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[CreatedResource]:
+    started: dict[str, int] = {}
+    rest = ""
+    while True:
+        ended = process.poll() is not None
+        rest += lines.read()
+        *whole, rest = rest.split("\n")
+        for line in whole:
+            created = _event(json.loads(line), started)
+            if created is not None:
+                yield created
+        if ended:
+            return
+        try:
+            process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _event(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
+    """The resource that an event says was created. started: URN -> when, in s since the epoch."""
+    before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
+    metadata = (before or after or {}).get("metadata")
+    if metadata is None or not metadata["type"].startswith(("aws:", "docker-build:")):
+        return None
+    urn = metadata["urn"]
+    if before is not None:
+        started[urn] = event["timestamp"]
+        return None
+    seconds = float(event["timestamp"] - started.get(urn, event["timestamp"]))
+    return CreatedResource(metadata["type"], urn.rpartition("::")[2], metadata["new"]["id"], seconds)
+
+
+def _complaint(log: str) -> str:
+    """The diagnostics at the end of the engine's output."""
+    return log[log.rfind("Diagnostics:") :].strip() if "Diagnostics:" in log else log[-4000:].strip()
