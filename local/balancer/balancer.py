@@ -24,6 +24,7 @@ class TargetHealth:
 
     healthy: bool
     checked: bool
+    draining: bool
     requests: int
     active: int
 
@@ -42,6 +43,7 @@ class LoadBalancer:
         self._envoy = Envoy("balancer", folder, logs / "balancer.log")
         self._deployed: DeployedBalancer | None = None
         self._leaving: dict[str, dict[Target, float]] = {}
+        self._members: dict[str, set[Target]] = {}
         self._endpoints: dict[str, list[dict[str, Any]]] = {}
         self._health: dict[str, dict[Target, TargetHealth]] = {}
         self.ports: dict[int, int] = {}
@@ -78,11 +80,12 @@ class LoadBalancer:
         for group in self._deployed.target_groups:
             registered = registered_targets(self._aws, group.arn)
             leaving = self._leaving.setdefault(group.arn, {})
-            for target in self._health.get(group.arn, {}).keys() - registered - leaving.keys():
-                leaving[target] = self._clock() + group.deregistration_delay_s
             for target in list(leaving):
-                if target in registered or self._has_left(group.arn, target, leaving[target]):
+                if target in registered or self._is_done(group.arn, target, leaving[target]):
+                    self._members[group.arn].discard(target)
                     del leaving[target]
+            for target in self._members[group.arn] - registered - leaving.keys():
+                leaving[target] = self._clock() + group.deregistration_delay_s
             self._set_endpoints(group.arn, group.name, registered, set(leaving))
 
     def health(self, target_group_arn: str) -> Mapping[Target, TargetHealth]:
@@ -91,8 +94,12 @@ class LoadBalancer:
 
     def has_left(self, target_group_arn: str, target: Target) -> bool:
         """Whether a target that was deregistered has finished its requests or its time is over."""
-        known = self._health.get(target_group_arn, {})
-        return target not in known and target not in self._leaving.get(target_group_arn, {})
+        return target not in self._members.get(target_group_arn, set())
+
+    def is_healthy(self, target_group_arn: str, target: Target) -> bool | None:
+        """None for a target that is not known or not yet checked."""
+        seen = self._health.get(target_group_arn, {}).get(target)
+        return seen.healthy if seen is not None and seen.checked else None
 
     def observed(self) -> dict[str, list[dict[str, Any]]]:
         """The targets' states as local AWS is to tell them; see `local.aws.exchange.observed`."""
@@ -127,14 +134,16 @@ class LoadBalancer:
         self._deployed = deployed
 
     def _set_endpoints(self, arn: str, name: str, registered: set[Target], leaving: set[Target]) -> None:
+        self._members[arn] = registered | leaving
         endpoints = [endpoint(target, target in leaving) for target in sorted(registered | leaving)]
         if self._endpoints.get(arn) != endpoints:
             self._envoy.set_endpoints(name, endpoints)
             self._endpoints[arn] = endpoints
 
-    def _has_left(self, arn: str, target: Target, deadline: float) -> bool:
+    def _is_done(self, arn: str, target: Target, deadline: float) -> bool:
+        """An ALB ends the wait early when nothing is in flight; here that counts once Envoy gives no more."""
         seen = self._health.get(arn, {}).get(target)
-        return seen is None or seen.active == 0 or self._clock() >= deadline
+        return seen is None or (seen.draining and seen.active == 0) or self._clock() >= deadline
 
     def _read_health(self) -> dict[str, dict[Target, TargetHealth]]:
         arns = {group.name: group.arn for group in self._deployed.target_groups} if self._deployed else {}
@@ -167,6 +176,7 @@ def _target_health(host: dict[str, Any]) -> tuple[Target, TargetHealth]:
     seen = TargetHealth(
         healthy=not failed and not pending,
         checked=not pending,
+        draining=status.get("eds_health_status") == "DRAINING",
         requests=counts.get("rq_total", 0),
         active=counts.get("rq_active", 0),
     )

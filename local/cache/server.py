@@ -17,13 +17,7 @@ MAXIMUM_MEMORY = "256mb"
 OPERATOR = "local-operator"
 """A user beside the deployed ones, by which the runtime sets them up; its password stays in this process."""
 
-KNOWN_PARAMETERS = {
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "timeout",
-    "maxmemory-samples",
-    "lfu-decay-time",
-}
+KNOWN_PARAMETERS = {"maxmemory-policy", "maxmemory-samples", "notify-keyspace-events", "timeout"}
 """Parameters that ElastiCache and Valkey call by the same name and that mean something on one machine."""
 
 

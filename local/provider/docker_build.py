@@ -52,7 +52,7 @@ def _put(request: ResourceRequest, reference: str, manifest: str) -> str:
     put: dict[str, Any] = request.call(
         "ecr", "put_image",
         repositoryName=repository, imageTag=tag or None, imageManifest=manifest,
-        imageManifestMediaType=MANIFEST_TYPE,
+        imageManifestMediaType=MANIFEST_TYPE, imageDigest=_sha256(manifest.encode()),
     )["image"]  # fmt: skip
     return str(put["imageId"]["imageDigest"])
 
