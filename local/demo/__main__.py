@@ -1,0 +1,102 @@
+"""`python -m local.demo`: exits with 0 when every scene came out as it must, else with 1."""
+
+import contextlib
+import fcntl
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+
+from infra.config import ROOT
+from local.demo.evidence import Evidence, NoEvidenceError
+from local.demo.scenes import SCENES, DemoFailedError, Scene, Stage
+
+STACK = "staging"
+FOLDER = ROOT / ".local" / "demo"
+"""The demo's own state, so that a stack that somebody keeps up is left alone."""
+
+
+def main() -> int:
+    """Runs the demo; the stack is torn down however it ends."""
+    with _alone(), _stack() as stack:
+        if stack is None:
+            return 1
+        evidence = Evidence(stack)
+        client = openai.OpenAI(
+            base_url=evidence.base_url, api_key=stack["api_key"], http_client=_transport(evidence.ca_file)
+        )
+        print(f"\nStack {stack['stack']} answers at {evidence.base_url}\n")
+        for number, scene in enumerate(SCENES, 1):
+            if not play(number, scene, Stage(evidence, client)):
+                return 1
+    print("Everything came out as it must, and nothing was left running.")
+    print("Next: make up keeps the stack, and README.md says how to deploy it.")
+    return 0
+
+
+def play(number: int, scene: Scene, stage: Stage) -> bool:
+    """Prints what comes of a scene; False when it failed."""
+    started = time.perf_counter()
+    print(f"{number}  {scene.__doc__}")
+    try:
+        for line in scene(stage):
+            print(f"   {line}")
+    except (DemoFailedError, NoEvidenceError, openai.OpenAIError) as error:
+        print(f"   FAILED     {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    print(f"   took       {(time.perf_counter() - started) * 1000:.0f} ms in all\n")
+    return True
+
+
+@contextlib.contextmanager
+def _stack() -> Iterator[dict[str, Any] | None]:
+    """The stack, up; None when it could not be brought up, which has then said why."""
+    _local("down", STACK)
+    try:
+        up = _local("up", STACK, "--json", stdout=subprocess.PIPE)
+        yield json.loads(up.stdout) if up.returncode == 0 else None
+    finally:
+        _local("down", STACK)
+
+
+def _local(*arguments: str, stdout: int | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "local", *arguments]
+    environment = {**os.environ, "LOCAL_STATE_DIR": str(FOLDER)}
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=stdout, text=True, check=False)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Waits for another demo in this clone; the lock goes with its process, however that ends."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another demo runs in this folder; waiting for it to end.", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _transport(ca_file: str | None) -> httpx2.Client:
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else True
+    return httpx2.Client(verify=context, trust_env=False)
+
+
+def _interrupted() -> int:
+    print("\nInterrupted; the stack was torn down.", file=sys.stderr)
+    return 130
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())

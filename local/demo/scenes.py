@@ -1,0 +1,175 @@
+"""The demo's requests, each with what must come of it and what the parts say of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletion
+
+from app import keys
+from local.demo.evidence import Evidence
+
+MODEL = "gpt-4o-mini"
+PROMPT = "Say in one sentence why staging and production are kept apart."
+SMALL_LIMIT = 5
+"""Requests a minute of the key with which the demo runs into its limit."""
+
+
+class DemoFailedError(Exception):
+    """Something did not come out as it must."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a scene plays on. client: the official SDK, with the first project's key."""
+
+    evidence: Evidence
+    client: openai.OpenAI
+
+
+Scene = Callable[[Stage], Iterator[str]]
+
+
+def expect(holds: bool, what: str) -> None:
+    """Raises DemoFailedError."""
+    if not holds:
+        raise DemoFailedError(what)
+
+
+def completion(stage: Stage) -> Iterator[str]:
+    """A chat completion"""
+    before = stage.evidence.upstream_calls()
+    answer, headers, elapsed_ms = _ask(stage)
+    after = stage.evidence.upstream_calls()
+    expect(after == before + 1, f"the upstream was called {after - before} times, not once")
+    expect(headers["x-cache"] == "miss", f"x-cache is {headers['x-cache']}, not miss")
+    yield f"answer     {_quoted(answer)}"
+    yield from _trail(stage, headers, elapsed_ms)
+    secret = stage.evidence.secret_name("GATEWAY_OPENAI_SECRET_ARN")
+    yield f"upstream   called once, with the key from {secret}"
+    if answer.usage:
+        yield f"tokens     {answer.usage.prompt_tokens} in, {answer.usage.completion_tokens} out"
+
+
+def stream(stage: Stage) -> Iterator[str]:
+    """A streamed answer"""
+    started = time.perf_counter()
+    raw = stage.client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[{"role": "user", "content": "What does a service need?"}], stream=True
+    )
+    headers, first_ms, chunks, finished = raw.headers, 0.0, 0, False
+    for chunk in raw.parse():
+        first_ms = first_ms or _since(started)
+        chunks += 1
+        finished = finished or any(choice.finish_reason for choice in chunk.choices)
+    elapsed_ms = _since(started)
+    expect(chunks > 1 and finished, f"the stream ended after {chunks} chunks, unfinished")
+    yield f"answer     {chunks} chunks, the first after {first_ms:.1f} ms"
+    yield from _trail(stage, headers, elapsed_ms)
+
+
+def repeated(stage: Stage) -> Iterator[str]:
+    """The first request again"""
+    before = stage.evidence.upstream_calls()
+    answer, headers, elapsed_ms = _ask(stage)
+    expect(headers["x-cache"] == "hit", f"x-cache is {headers['x-cache']}, not hit")
+    expect(stage.evidence.upstream_calls() == before, "the upstream was called for an answer in the cache")
+    yield f"answer     {_quoted(answer)}"
+    yield from _trail(stage, headers, elapsed_ms)
+    yield "upstream   not called"
+
+
+def wrong_key(stage: Stage) -> Iterator[str]:
+    """A wrong key"""
+    before = stage.evidence.upstream_calls()
+    stranger = stage.client.with_options(api_key="sk-gw-" + "nobody-made-this-key".ljust(43, "x"))
+    try:
+        stranger.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": PROMPT}])
+    except openai.AuthenticationError as refusal:
+        expect(refusal.code == "invalid_api_key", f"the code is {refusal.code}, not invalid_api_key")
+        yield f"refused    {refusal.status_code} {refusal.code}"
+    else:
+        raise DemoFailedError("a key that nobody made was accepted")
+    expect(stage.evidence.upstream_calls() == before, "the upstream was called for a wrong key")
+    yield "upstream   not called"
+
+
+def limit(stage: Stage) -> Iterator[str]:
+    """A key that may make five requests a minute"""
+    limited = stage.client.with_options(api_key=_limited_key(stage), max_retries=0)
+    before, answered = stage.evidence.upstream_calls(), 0
+    started = time.perf_counter()
+    try:
+        for number in range(3 * SMALL_LIMIT):
+            limited.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": f"Request number {number}."}]
+            )
+            answered += 1
+    except openai.RateLimitError as refusal:
+        headers = refusal.response.headers
+        yield f"answered   {answered} in {_since(started):.0f} ms"
+        yield f"refused    {refusal.status_code} {refusal.code}, retry-after {headers['retry-after']} s"
+        expect(refusal.code == "rate_limit_exceeded", f"the code is {refusal.code}, not rate_limit_exceeded")
+    expect(answered == SMALL_LIMIT, f"{answered} requests were answered, not {SMALL_LIMIT}")
+    calls = stage.evidence.upstream_calls() - before
+    expect(calls == answered, f"the upstream was called {calls} times for {answered} answers")
+    yield f"upstream   called {calls} times"
+
+
+SCENES: tuple[Scene, ...] = (completion, stream, repeated, wrong_key, limit)
+
+
+def _ask(stage: Stage) -> tuple[ChatCompletion, httpx2.Headers, float]:
+    """The same request each time, and repeatable, so that its answer may be kept."""
+    started = time.perf_counter()
+    raw = stage.client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[{"role": "user", "content": PROMPT}], temperature=0
+    )
+    elapsed_ms = _since(started)
+    return raw.parse(), raw.headers, elapsed_ms
+
+
+def _trail(stage: Stage, headers: httpx2.Headers, elapsed_ms: float) -> Iterator[str]:
+    """Which parts a request passed, and how long it was in each."""
+    task_id, line = stage.evidence.log_line(headers["x-request-id"])
+    gateway_ms = line["total_ms"]
+    yield f"balancer   {stage.evidence.base_url}, {elapsed_ms:.1f} ms as the client saw it"
+    yield f"task       {task_id[:12]}, {gateway_ms:.1f} ms"
+    table = stage.evidence.environment["GATEWAY_TABLE_NAME"]
+    yield f"key        {line['key_id']} of {line['project_id']}, found by its hash in {table}"
+    left, most = headers["x-ratelimit-remaining-requests"], headers["x-ratelimit-limit-requests"]
+    yield f"limit      {left} of {most} requests a minute left"
+    spent = f", upstream {line['upstream_ms']:.1f} ms" if line["upstream_ms"] is not None else ""
+    yield f"cache      {line['cache']}{spent}"
+
+
+def _limited_key(stage: Stage) -> str:
+    """A second key of the first key's project, made as the operator makes one."""
+    evidence = stage.evidence
+    table = evidence.environment["GATEWAY_TABLE_NAME"]
+    pepper = evidence.secret_value(evidence.container["secrets"][0]["valueFrom"])
+    address = keys.key_address(keys.hash_key(pepper, stage.client.api_key))
+    first = keys.parse_key_item(
+        evidence.aws.call("dynamodb", "get_item", TableName=table, Key=address)["Item"]
+    )
+    return keys.issue(
+        evidence.aws.client("dynamodb"),
+        table,
+        pepper,
+        organization_id=first.organization_id,
+        project_id=first.project_id,
+        project_name="",
+        key_name="Five a minute",
+        requests_per_minute=SMALL_LIMIT,
+    )
+
+
+def _quoted(answer: ChatCompletion) -> str:
+    text = answer.choices[0].message.content or ""
+    return f'"{text[:72]}{"…" if len(text) > 72 else ""}"'
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
