@@ -1,7 +1,7 @@
 """Every refusal of the gateway: status, OpenAI's error object, and the remedy, in one place.
 
-The statuses, types and codes are OpenAI's where OpenAI has one for the case, so that its SDK raises the exception
-a program already handles.
+The statuses, types and codes are OpenAI's where OpenAI has one for the case, so that its SDK raises the
+exception a program already handles.
 """
 
 import orjson
@@ -143,19 +143,23 @@ def busy() -> ApiError:
 
 
 def stopping() -> ApiError:
-    return _unavailable("This replica of the gateway is stopping. Try again.", "shutting_down", retry_after_s=1)
+    return _unavailable(
+        "This replica of the gateway is stopping. Try again.", "shutting_down", retry_after_s=1
+    )
 
 
 def keys_unavailable() -> ApiError:
     return _unavailable(
-        "API keys cannot be checked at the moment. Try again shortly.", "key_store_unavailable", retry_after_s=1
+        "API keys cannot be checked at the moment. Try again shortly.",
+        "key_store_unavailable",
+        retry_after_s=1,
     )
 
 
 def no_openai_key() -> ApiError:
     error = _unavailable(
-        "The gateway has no OpenAI API key yet. Its operator sets one with `python -m infra.seed --stack STACK`; "
-        "it is used within a minute, without a restart.",
+        "The gateway has no OpenAI API key yet. Its operator sets one with "
+        "`python -m infra.seed --stack STACK`; it is used within a minute, without a restart.",
         "upstream_key_missing",
         retry_after_s=30,
     )
@@ -193,7 +197,8 @@ def upstream_failed(status: int) -> ApiError:
 def upstream_too_slow(after_s: float) -> ApiError:
     return ApiError(
         504,
-        f"The answer was not complete after {after_s:g} s, the longest this gateway waits. Ask for a shorter one.",
+        f"The answer was not complete after {after_s:g} s, the longest this gateway waits. "
+        "Ask for a shorter one.",
         kind="server_error",
         code="upstream_timeout",
     )

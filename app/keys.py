@@ -1,9 +1,10 @@
 """API keys: made at random, shown once, stored only as a keyed hash.
 
-Items of the table: a key is `KEY#<hex HMAC-SHA-256>` / `KEY`, its project `PROJECT#<id>` / `PROJECT`; the index
-`gsi1` lists the keys of a project and the projects of an organization.
+Items of the table: a key is `KEY#<hex HMAC-SHA-256>` / `KEY`, its project `PROJECT#<id>` / `PROJECT`; the
+index `gsi1` lists the keys of a project and the projects of an organization.
 """
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -128,11 +129,11 @@ def issue(
     key_name: str,
     requests_per_minute: int | None = None,
 ) -> str:
-    """Stores a new key, and its project when that is missing; returns the key's text, the only time it is shown.
+    """Stores a new key, and its project when that is missing; returns the key's text, this one time.
 
     `client` is a boto3 DynamoDB client. Raises what boto3 raises when the table cannot be written.
     """
-    try:
+    with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
         client.put_item(
             TableName=table_name,
             Item={
@@ -148,8 +149,6 @@ def issue(
             },
             ConditionExpression="attribute_not_exists(pk)",
         )
-    except client.exceptions.ConditionalCheckFailedException:
-        pass
     key, record = new_key(
         pepper,
         organization_id=organization_id,

@@ -1,0 +1,164 @@
+"""One HTTP request and its answer on raw ASGI: read within bounds, answered once, logged once."""
+
+import asyncio
+import secrets
+from types import TracebackType
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from app.errors import ApiError, Header, body_too_large, encoded_body
+from app.telemetry import RequestRecord
+
+JSON: Header = (b"content-type", b"application/json")
+EVENT_STREAM: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+)
+CLIENT_GONE_STATUS = 499
+"""What the log says of a request whose client left; nobody receives it."""
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before the answer was complete."""
+
+
+class Exchange:
+    """A request on its way.
+
+    `headers` collects what every answer from here on carries, refusals included. `record` is logged at the
+    end.
+    """
+
+    __slots__ = ("_begun", "_ended", "_receive", "_request_headers", "_send", "headers", "record")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = "req_" + secrets.token_hex(16)
+        self._receive = receive
+        self._send = send
+        self._request_headers: list[Header] = scope["headers"]
+        self._begun = False
+        self._ended = False
+        self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
+        self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
+
+    @property
+    def begun(self) -> bool:
+        """Whether the status line is on its way, so that a failure can no longer choose it."""
+        return self._begun
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def header(self, name: bytes) -> str | None:
+        """The first value of a request header; `name` in lower case."""
+        for key, value in self._request_headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises ApiError when it is too large or encoded, ClientGoneError."""
+        encoding = self.header(b"content-encoding")
+        if encoding and encoding.lower() != "identity":
+            raise encoded_body(encoding[:40])
+        announced = self.header(b"content-length") or "0"
+        if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+            raise body_too_large(limit_bytes)
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            first: bytes = message.get("body", b"")
+            if len(first) > limit_bytes:
+                raise body_too_large(limit_bytes)
+            return first
+        body = bytearray()
+        while message["type"] == "http.request":
+            body += message.get("body", b"")
+            if len(body) > limit_bytes:
+                raise body_too_large(limit_bytes)
+            if not message.get("more_body", False):
+                return bytes(body)
+            message = await self._receive()
+        raise ClientGoneError
+
+    async def answer(self, status: int, body: bytes, headers: tuple[Header, ...] = (JSON,)) -> None:
+        """The whole answer at once."""
+        await self._begin(status, [*self.headers, *headers, (b"content-length", str(len(body)).encode())])
+        await self._end(body)
+
+    async def answer_json(self, status: int, value: object) -> None:
+        await self.answer(status, orjson.dumps(value))
+
+    async def refuse(self, error: ApiError) -> None:
+        """OpenAI's error object: as the answer, or as the last event of a stream that has begun."""
+        self.record.error = error.code or error.kind
+        if not self._begun:
+            await self.answer(error.status, error.body(), (JSON, *error.headers))
+        elif not self._ended:
+            await self._end(error.event())
+
+    async def begin_stream(self, headers: tuple[Header, ...] = ()) -> None:
+        """Starts an answer of server-sent events; does nothing when it has begun."""
+        if not self._begun:
+            await self._begin(200, [*self.headers, *EVENT_STREAM, *headers])
+
+    async def write(self, chunk: bytes) -> None:
+        """More of a stream that has begun."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end_stream(self, chunk: bytes = b"") -> None:
+        await self._end(chunk)
+
+    def while_client_stays(self) -> "ClientWatch":
+        """Within the block, a client that leaves cancels what runs and raises ClientGoneError.
+
+        Enter it after the body was read: from then on the only message left is the client's leaving.
+        """
+        return ClientWatch(self, self._receive)
+
+    async def _begin(self, status: int, headers: list[Header]) -> None:
+        # Before the first await: a ping that is due now must not send a second status line.
+        self._begun = True
+        self.record.status = status
+        self.record.first_byte_ms = self.record.elapsed_ms()
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self, chunk: bytes) -> None:
+        self._ended = True
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": False})
+
+
+class ClientWatch:
+    """See `Exchange.while_client_stays`."""
+
+    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_watcher")
+
+    def __init__(self, exchange: Exchange, receive: Receive) -> None:
+        self._exchange = exchange
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watcher.cancel()
+        if self._gone and isinstance(exception, asyncio.CancelledError):
+            if self._task is not None:
+                self._task.uncancel()
+            raise ClientGoneError from None
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # The end of a complete answer reads as a disconnect too.
+        if not self._exchange.ended and self._task is not None:
+            self._gone = True
+            self._task.cancel()

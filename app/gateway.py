@@ -1,0 +1,231 @@
+"""The way of a request through the gateway, top to bottom.
+
+identity (who is it) -> validate (shape) -> cache (answered before?) -> admission (within its limit?) ->
+upstream -> answer. A step knows nothing of the next.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from app import errors
+from app.admission import Admission
+from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.errors import Header
+from app.exchange import Exchange
+from app.identity import Caller, Identity
+from app.sse import PING, CompletionStream, MalformedStreamError
+from app.telemetry import parse_usage
+from app.upstream import Answer, Upstream, UpstreamRefusal
+from app.usage_chunk import with_usage_chunk
+from app.validate import MAX_BODY_BYTES, ChatRequest, chat_request
+
+CHAT_COMPLETIONS = "/chat/completions"
+"""Paths here are relative to the base URL, which ends in /v1 on both sides."""
+
+END_WITHIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a request passes through."""
+
+    identity: Identity
+    cache: ResponseCache
+    admission: Admission
+    upstream: Upstream
+    ping_interval_s: float
+
+
+async def chat_completions(exchange: Exchange, steps: Steps) -> None:
+    """POST /v1/chat/completions. Raises ApiError, ClientGoneError."""
+    caller = await _identify(exchange, steps)
+    request = chat_request(await exchange.read_body(MAX_BODY_BYTES))
+    exchange.record.model, exchange.record.stream = request.model, request.stream
+    async with exchange.while_client_stays():
+        lookup = await steps.cache.look_up(
+            CHAT_COMPLETIONS, request, caller, exchange.header(b"cache-control")
+        )
+        exchange.record.cache = lookup.outcome
+        exchange.headers.append((b"x-cache", lookup.outcome.encode()))
+        if lookup.answer is not None:
+            await _replay(exchange, request, lookup.answer)
+            return
+        await _admit(exchange, steps, caller)
+        if request.stream:
+            await _stream(exchange, steps, request, lookup)
+        else:
+            await _complete(exchange, steps, request, lookup)
+
+
+async def list_models(exchange: Exchange, steps: Steps) -> None:
+    """GET /v1/models. Raises ApiError, ClientGoneError."""
+    await _models(exchange, steps, "/models")
+
+
+async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
+    """GET /v1/models/{model}. Raises ApiError, ClientGoneError."""
+    exchange.record.model = model[:256]
+    await _models(exchange, steps, "/models/" + quote(model, safe=":"))
+
+
+async def _models(exchange: Exchange, steps: Steps, path: str) -> None:
+    caller = await _identify(exchange, steps)
+    await exchange.read_body(0)
+    async with exchange.while_client_stays():
+        await _admit(exchange, steps, caller)
+        await _pass_on(exchange, await steps.upstream.complete("GET", path, exchange))
+
+
+async def _identify(exchange: Exchange, steps: Steps) -> Caller:
+    caller = await steps.identity.identify(
+        exchange.header(b"authorization"),
+        exchange.header(b"openai-organization"),
+        exchange.header(b"openai-project"),
+    )
+    record = exchange.record
+    record.key_id, record.project_id = caller.key_id, caller.project_id
+    record.organization_id = caller.organization_id
+    exchange.headers.append((b"openai-organization", caller.organization_id.encode()))
+    return caller
+
+
+async def _admit(exchange: Exchange, steps: Steps, caller: Caller) -> None:
+    grant = await steps.admission.admit(caller)
+    exchange.record.limiter = grant.limiter
+    exchange.headers += grant.headers
+
+
+async def _replay(exchange: Exchange, request: ChatRequest, answer: bytes) -> None:
+    if request.stream:
+        await exchange.begin_stream()
+        await exchange.end_stream(answer)
+    else:
+        await exchange.answer(200, answer)
+
+
+async def _complete(exchange: Exchange, steps: Steps, request: ChatRequest, lookup: Lookup) -> None:
+    answer = await steps.upstream.complete("POST", CHAT_COMPLETIONS, exchange, request.body)
+    exchange.record.usage = parse_usage(answer.value.get("usage"))
+    if lookup.slot and answer.status == 200 and "error" not in answer.value and answer.value.get("choices"):
+        steps.cache.keep(lookup.slot, answer.body)
+    await _pass_on(exchange, answer)
+
+
+async def _pass_on(exchange: Exchange, answer: Answer) -> None:
+    if answer.status >= 400:
+        exchange.record.error = "upstream_refused"
+    exchange.headers.append(_processing_ms(exchange))
+    await exchange.answer(answer.status, answer.body, answer.headers)
+
+
+async def _stream(exchange: Exchange, steps: Steps, request: ChatRequest, lookup: Lookup) -> None:
+    events = CompletionStream(strip_usage=not request.include_usage)
+    kept = Kept(lookup)
+    pings = Pings(exchange, steps.ping_interval_s)
+    try:
+        async with steps.upstream.stream(CHAT_COMPLETIONS, exchange, with_usage_chunk(request)) as upstream:
+            await exchange.begin_stream((_processing_ms(exchange),))
+            while not events.done and (data := await upstream.readany()):
+                passed = events.feed(data)
+                kept.add(passed)
+                if events.done:
+                    pings.stop()
+                    await exchange.end_stream(passed)
+                    await _read_to_the_end(upstream)
+                elif passed:
+                    pings.postpone()
+                    await exchange.write(passed)
+    except UpstreamRefusal as refusal:
+        pings.stop()
+        if exchange.begun:
+            # The status line left with the first ping; what the upstream said comes as an event.
+            exchange.record.error = "upstream_refused"
+            await exchange.end_stream(b"data: " + orjson.dumps(refusal.answer.value) + b"\n\n")
+        else:
+            await _pass_on(exchange, refusal.answer)
+        return
+    except MalformedStreamError:
+        raise errors.upstream_malformed() from None
+    finally:
+        pings.stop()
+        exchange.record.usage = events.usage
+    if events.failed:
+        exchange.record.error = "upstream_failed_in_stream"
+        if not exchange.ended:
+            await exchange.end_stream()
+    elif not events.done:
+        raise errors.upstream_cut()
+    elif lookup.slot and (answer := kept.whole()):
+        steps.cache.keep(lookup.slot, answer)
+
+
+async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
+    """Lets the connection serve again; what comes after `[DONE]`, or fails to, is of no account."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(END_WITHIN_S):
+            while await upstream.readany():
+                pass
+
+
+def _processing_ms(exchange: Exchange) -> Header:
+    return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
+
+
+class Kept:
+    """The events of a stream for the cache, as long as they are wanted there and not too many."""
+
+    __slots__ = ("_events", "_size")
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._events: list[bytes] | None = [] if lookup.slot else None
+        self._size = 0
+
+    def add(self, events: bytes) -> None:
+        if self._events is None:
+            return
+        self._size += len(events)
+        if self._size > MAX_ANSWER_BYTES:
+            self._events = None
+        else:
+            self._events.append(events)
+
+    def whole(self) -> bytes | None:
+        return b"".join(self._events) if self._events else None
+
+
+class Pings:
+    """Comments in a stream's silences, before its first event too, so that nobody takes it for dead."""
+
+    __slots__ = ("_exchange", "_interval_s", "_last", "_loop", "_sending", "_timer")
+
+    def __init__(self, exchange: Exchange, interval_s: float) -> None:
+        self._exchange = exchange
+        self._interval_s = interval_s
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._sending: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(interval_s, self._due)
+
+    def postpone(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _due(self) -> None:
+        now = self._loop.time()
+        if now >= self._last + self._interval_s:
+            self._last = now
+            self._sending = self._loop.create_task(self._send())
+        self._timer = self._loop.call_at(self._last + self._interval_s, self._due)
+
+    async def _send(self) -> None:
+        await self._exchange.begin_stream()
+        await self._exchange.write(PING)

@@ -1,0 +1,153 @@
+"""The ASGI application: opens the parts, routes requests to their way, answers whatever goes wrong on it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from app import errors, gateway
+from app.admission import Admission
+from app.aws import open_clients
+from app.cache import ResponseCache
+from app.errors import ApiError
+from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
+from app.gateway import Steps
+from app.health import Lifecycle, Readiness
+from app.identity import Identity
+from app.settings import Settings
+from app.table import Table
+from app.telemetry import log_event, log_exception, log_request
+from app.upstream import MAX_CONNECTIONS, Upstream
+from app.valkey import Valkey
+from app.vault import Vault
+
+MAX_IN_FLIGHT = MAX_CONNECTIONS
+"""More at once would only wait for a connection to the upstream."""
+
+T = TypeVar("T")
+
+_MODEL = "/v1/models/"
+
+
+class Application:
+    """The gateway as an ASGI 3 application."""
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._in_flight = 0
+        self._steps: Steps | None = None
+        self._readiness: Readiness | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise ValueError(f"the server speaks HTTP only, not {scope['type']}")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self._open_parts():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        log_event("stopped")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _open_parts(self) -> AsyncIterator[None]:
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            dynamodb, secretsmanager = await stack.enter_async_context(open_clients(settings.region))
+            table = Table(dynamodb, settings.table_name)
+            vault = Vault(
+                secretsmanager, openai_arn=settings.openai_secret_arn, cache_arn=settings.cache_secret_arn
+            )
+            await vault.open()
+            stack.push_async_callback(vault.close)
+            valkey = Valkey(settings.cache_url, vault.cache_credentials)
+            await valkey.open()
+            stack.push_async_callback(valkey.close)
+            upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
+            await upstream.open()
+            stack.push_async_callback(upstream.close)
+            self._steps = Steps(
+                identity=Identity(
+                    table, settings.key_pepper.get_secret_value(), settings.requests_per_minute
+                ),
+                cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                admission=Admission(valkey),
+                upstream=upstream,
+                ping_interval_s=settings.ping_interval_s,
+            )
+            self._readiness = Readiness(self._lifecycle, table, valkey, vault)
+            yield
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == "/healthz" or path == "/readyz":
+            await self._health(Exchange(scope, receive, send), path)
+            return
+        exchange = Exchange(scope, receive, send)
+        self._in_flight += 1
+        try:
+            if self._lifecycle.draining:
+                # The connection is not to be used again; the request itself is still served.
+                exchange.headers.append((b"connection", b"close"))
+            if self._in_flight > MAX_IN_FLIGHT:
+                raise errors.busy()
+            await self._route(exchange, path)
+        except ApiError as refusal:
+            await exchange.refuse(refusal)
+        except ClientGoneError:
+            exchange.record.status, exchange.record.error = CLIENT_GONE_STATUS, "client_gone"
+        except asyncio.CancelledError:
+            # The stop timeout is over: say so instead of just ending.
+            await exchange.refuse(errors.stopping())
+        except Exception as failure:
+            log_exception("failed", failure, request_id=exchange.record.request_id)
+            await exchange.refuse(errors.internal(exchange.record.request_id))
+        finally:
+            self._in_flight -= 1
+            log_request(exchange.record)
+
+    async def _route(self, exchange: Exchange, path: str) -> None:
+        steps = _opened(self._steps)
+        method = exchange.record.method
+        if path == "/v1/chat/completions":
+            _require("POST", method, path)
+            await gateway.chat_completions(exchange, steps)
+        elif path == "/v1/models":
+            _require("GET", method, path)
+            await gateway.list_models(exchange, steps)
+        elif path.startswith(_MODEL) and len(path) > len(_MODEL):
+            _require("GET", method, path)
+            await gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
+        else:
+            raise errors.unknown_url(method, path)
+
+    async def _health(self, exchange: Exchange, path: str) -> None:
+        if exchange.record.method not in ("GET", "HEAD"):
+            await exchange.refuse(errors.wrong_method(exchange.record.method, path, ("GET", "HEAD")))
+        elif path == "/healthz":
+            draining = self._lifecycle.draining
+            await exchange.answer_json(
+                503 if draining else 200, {"status": "draining" if draining else "serving"}
+            )
+        else:
+            report = await _opened(self._readiness).report()
+            await exchange.answer_json(200 if report.ready else 503, report.body)
+
+
+def _opened(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("a request came before the lifespan's start")
+    return part
+
+
+def _require(allowed: str, method: str, path: str) -> None:
+    if method != allowed:
+        raise errors.wrong_method(method, path, (allowed,))

@@ -1,0 +1,86 @@
+"""A stream of chat completion chunks on its way through: whole events, checked, the usage taken out.
+
+An event is passed on byte for byte once it is complete, so that whatever the gateway says next (a ping, an
+error) stands between events, and a stream that is cut never ends in half a line. Form: the WHATWG HTML
+standard, section "Server-sent events".
+"""
+
+import re
+
+import orjson
+
+from app.telemetry import Usage, parse_usage
+
+PING = b": ping\n\n"
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+class MalformedStreamError(Exception):
+    """An event is not JSON, or grows without an end."""
+
+
+class CompletionStream:
+    """What is known of a stream so far.
+
+    strip_usage: drop the chunk that only carries usage, which the caller did not ask for. done: `[DONE]`
+    came, the only sign of a complete answer. failed: the upstream reported an error within the stream.
+    """
+
+    __slots__ = ("_rest", "_strip_usage", "done", "failed", "usage")
+
+    def __init__(self, *, strip_usage: bool) -> None:
+        self._strip_usage = strip_usage
+        self._rest = b""
+        self.done = False
+        self.failed = False
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes what arrived; returns the events to pass on. Raises MalformedStreamError."""
+        buffer = self._rest + data if self._rest else data
+        passed: list[bytes] = []
+        start = 0
+        for boundary in _END_OF_EVENT.finditer(buffer):
+            if self.done:
+                break
+            event = buffer[start : boundary.end()]
+            start = boundary.end()
+            if self._is_passed(event):
+                passed.append(event)
+        self._rest = b"" if self.done else buffer[start:]
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise MalformedStreamError
+        return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    def _is_passed(self, event: bytes) -> bool:
+        data = event_data(event)
+        if not data:
+            return True
+        if data == b"[DONE]":
+            self.done = True
+            return True
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise MalformedStreamError from None
+        if not isinstance(chunk, dict):
+            raise MalformedStreamError
+        if chunk.get("error"):
+            self.failed = True
+        usage = chunk.get("usage")
+        if usage is None:
+            return True
+        self.usage = parse_usage(usage) or self.usage
+        return not (self._strip_usage and chunk.get("choices") == [])
+
+
+def event_data(event: bytes) -> bytes:
+    """The `data` of one event, b"" for comments and the like."""
+    # Nearly every event is one data line that ends in two line feeds.
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:
+        return event[6:-2].strip()
+    lines = [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:")]
+    return b"\n".join(lines).strip()

@@ -1,0 +1,161 @@
+"""One JSON line a request on standard output, and one for each event of the process. Never any content.
+
+Neither messages nor answers nor keys nor texts of exceptions are written: an exception's text can quote any
+of them.
+"""
+
+import logging
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+CacheOutcome = Literal["hit", "miss", "bypass"]
+
+
+@dataclass(slots=True)
+class Usage:
+    """An answer's tokens as the upstream counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+def parse_usage(usage: object) -> Usage | None:
+    """The `usage` object of a chat completion, or None when it is not one."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is not int or type(completion) is not int:
+        return None
+    total = usage.get("total_tokens")
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=total if type(total) is int else prompt + completion,
+        cached_tokens=_detail(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=_detail(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _detail(details: object, name: str) -> int:
+    count = details.get(name) if isinstance(details, dict) else None
+    return count if type(count) is int else 0
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is logged of one request. `started` is of the monotonic clock, in seconds; *_ms are milliseconds.
+
+    usage: what the upstream charged for, so None on a cache hit. first_byte_ms: until the answer began.
+    limiter: "valkey", or "local" when the shared limit was out of reach.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    started: float = field(default_factory=time.monotonic)
+    key_id: str | None = None
+    project_id: str | None = None
+    organization_id: str | None = None
+    model: str | None = None
+    stream: bool = False
+    cache: CacheOutcome | None = None
+    limiter: str | None = None
+    usage: Usage | None = None
+    status: int = 0
+    error: str | None = None
+    upstream_status: int | None = None
+    upstream_request_id: str | None = None
+    upstream_ms: float | None = None
+    first_byte_ms: float | None = None
+
+    def elapsed_ms(self) -> float:
+        return round((time.monotonic() - self.started) * 1000, 3)
+
+    def line(self) -> dict[str, Any]:
+        """The record as it is logged; durations that never began and tokens nobody counted are null."""
+        usage = self.usage
+        return {
+            "event": "request",
+            "request_id": self.request_id,
+            "method": self.method,
+            "path": self.path[:200],
+            "status": self.status,
+            "error": self.error,
+            "organization_id": self.organization_id,
+            "project_id": self.project_id,
+            "key_id": self.key_id,
+            "model": self.model,
+            "stream": self.stream,
+            "cache": self.cache,
+            "limiter": self.limiter,
+            "prompt_tokens": usage.prompt_tokens if usage else None,
+            "completion_tokens": usage.completion_tokens if usage else None,
+            "total_tokens": usage.total_tokens if usage else None,
+            "cached_tokens": usage.cached_tokens if usage else None,
+            "reasoning_tokens": usage.reasoning_tokens if usage else None,
+            "upstream_status": self.upstream_status,
+            "upstream_request_id": self.upstream_request_id,
+            "upstream_ms": self.upstream_ms,
+            "first_byte_ms": self.first_byte_ms,
+            "total_ms": self.elapsed_ms(),
+        }
+
+
+def log_request(record: RequestRecord) -> None:
+    _write(record.line())
+
+
+def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
+    """A line about the process itself. `fields` must hold nothing secret and no content."""
+    _write({"event": event, "level": level, **fields})
+
+
+def log_exception(event: str, exception: BaseException, **fields: Any) -> None:
+    """Where an exception came from, without its text, and its causes'."""
+    frames = traceback.extract_tb(exception.__traceback__)
+    log_event(
+        event,
+        level="error",
+        exception=type(exception).__name__,
+        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-6:]],
+        **fields,
+    )
+
+
+def _write(line: dict[str, Any]) -> None:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    try:
+        sys.stdout.buffer.write(orjson.dumps({"time": now, **line}) + b"\n")
+        sys.stdout.buffer.flush()
+    except OSError:
+        # Nobody reads the log or its disk is full: requests go on without it.
+        pass
+
+
+class EventHandler(logging.Handler):
+    """Libraries' warnings as events, without the text of exceptions."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        exception = record.exc_info[1] if record.exc_info else None
+        if exception is not None:
+            log_exception("library", exception, logger=record.name)
+        else:
+            log_event(
+                "library", level=record.levelname.lower(), logger=record.name, message=record.getMessage()
+            )
+
+
+def configure_logging() -> None:
+    """Sends the libraries' warnings through `EventHandler`."""
+    root = logging.getLogger()
+    root.handlers = [EventHandler()]
+    root.setLevel(logging.WARNING)

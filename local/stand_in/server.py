@@ -1,0 +1,279 @@
+"""The stand-in as an ASGI application.
+
+OpenAI's: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id}. Its own, without a key: GET
+/stand-in/calls      what it was asked (see `calls.py`); DELETE forgets it PUT /stand-in/behaviour
+{"behaviour": {…}, "times": N} for the next N calls, every call without times; DELETE ends it PUT
+/stand-in/key        {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
+"""
+
+import asyncio
+import hmac
+import secrets
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from local.stand_in import behaviour, chat, models, text
+from local.stand_in.behaviour import BadBehaviourError, Behaviour
+from local.stand_in.calls import Call, Calls
+
+Headers = list[tuple[bytes, bytes]]
+JSON: Headers = [(b"content-type", b"application/json")]
+EVENTS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+
+class CutError(Exception):
+    """Ends the connection on purpose: the server drops what an application leaves unfinished."""
+
+
+class ClientGoneError(Exception):
+    """The client left before its answer was complete."""
+
+
+class StandIn:
+    """One stand-in. `key`: the only key that is accepted, None for any."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+        self._calls = Calls()
+        self._set: Behaviour | None = None
+        self._times: int | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        body = await _read(receive)
+        if path.startswith("/stand-in/"):
+            await self._control(method, path, body, send)
+            return
+        request_id = "req_" + secrets.token_hex(16)
+        call = self._calls.begin(f"{method} {path}", request_id, scope["headers"], body)
+        outcome = "answered"
+        try:
+            await self._answer(method, path, body, call, _Reply(send, receive, request_id), scope["headers"])
+        except ClientGoneError:
+            outcome = "client_gone"
+        except CutError:
+            outcome = "cut"
+            raise
+        finally:
+            self._calls.end(call, outcome)
+
+    async def _answer(
+        self, method: str, path: str, body: bytes, call: Call, reply: "_Reply", headers: Headers
+    ) -> None:
+        if not self._is_accepted(headers):
+            await reply.error(401, "The API key is wrong.", code="invalid_api_key")
+        elif path == "/v1/chat/completions" and method == "POST":
+            await self._chat(body, call, reply)
+        elif path == "/v1/models" and method == "GET":
+            await reply.json(models.listing())
+        elif path.startswith("/v1/models/") and method == "GET":
+            model = path.removeprefix("/v1/models/")
+            if models.is_known(model):
+                await reply.json(models.describe(model))
+            else:
+                await _unknown_model(reply, model)
+        else:
+            await reply.error(404, f"There is nothing at {method} {path}.")
+
+    async def _chat(self, body: bytes, call: Call, reply: "_Reply") -> None:
+        try:
+            request = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            await reply.error(400, "The body is not JSON.")
+            return
+        model = request.get("model") if isinstance(request, dict) else None
+        if not isinstance(model, str):
+            await reply.error(400, "model is missing.", param="model")
+            return
+        if not models.is_known(model):
+            await _unknown_model(reply, model)
+            return
+        try:
+            completion = chat.complete(request)
+            behaves = self._behaviour(model, text.texts_of(request["messages"]))
+        except (chat.BadRequestError, BadBehaviourError) as bad:
+            await reply.error(400, str(bad), param=getattr(bad, "param", "messages"))
+            return
+        await reply.wait(behaves.delay_ms)
+        if behaves.status is not None:
+            await reply.failure(behaves.status, behaves.retry_after_ms)
+            return
+        if behaves.cut_after == 0:
+            raise CutError
+        call.total_tokens = completion.usage["total_tokens"]
+        if request.get("stream"):
+            options = request.get("stream_options") or {}
+            await _stream(completion, behaves, reply, include_usage=options.get("include_usage") is True)
+        else:
+            await _whole(completion, behaves, reply)
+
+    def _behaviour(self, model: str, texts: list[str]) -> Behaviour:
+        asked = behaviour.asked_for(model, texts)
+        if asked is not None or self._set is None:
+            return asked or behaviour.NORMAL
+        active = self._set
+        if self._times is not None:
+            self._times -= 1
+            if self._times <= 0:
+                self._set = None
+        return active
+
+    def _is_accepted(self, headers: Headers) -> bool:
+        authorization = next((value for name, value in headers if name == b"authorization"), b"")
+        if self._key is None:
+            return authorization.startswith(b"Bearer ")
+        return hmac.compare_digest(authorization, b"Bearer " + self._key.encode())
+
+    async def _control(self, method: str, path: str, body: bytes, send: Send) -> None:
+        status, answer = 200, {}
+        try:
+            match method, path:
+                case "GET", "/stand-in/calls":
+                    answer = self._calls.report()
+                case "DELETE", "/stand-in/calls":
+                    self._calls.reset()
+                case "PUT", "/stand-in/behaviour":
+                    asked = orjson.loads(body)
+                    self._set = behaviour.parse(asked["behaviour"])
+                    self._times = asked.get("times")
+                case "DELETE", "/stand-in/behaviour":
+                    self._set = None
+                case "PUT", "/stand-in/key":
+                    self._key = str(orjson.loads(body)["key"])
+                case _:
+                    status, answer = 404, {"error": "see local/stand_in/server.py for what there is"}
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, BadBehaviourError) as wrong:
+            status, answer = 400, {"error": f"not understood: {wrong}"}
+        data = orjson.dumps(answer)
+        await send({"type": "http.response.start", "status": status, "headers": [*JSON, _length(data)]})
+        await send({"type": "http.response.body", "body": data})
+
+
+async def _whole(completion: chat.Completion, behaves: Behaviour, reply: "_Reply") -> None:
+    if behaves.malformed:
+        await reply.bytes(200, b'{"id": "chatcmpl-', JSON)
+    elif behaves.cut_after is not None:
+        data = orjson.dumps(chat.whole(completion, with_usage=True))
+        await reply.begin(200, [*JSON, _length(data)])
+        await reply.write(data[: len(data) // 2])
+        raise CutError
+    else:
+        await reply.json(chat.whole(completion, with_usage=not behaves.without_usage))
+
+
+async def _stream(
+    completion: chat.Completion, behaves: Behaviour, reply: "_Reply", *, include_usage: bool
+) -> None:
+    await reply.begin(200, EVENTS)
+    chunks = chat.chunks(completion, include_usage=include_usage and not behaves.without_usage)
+    for index, chunk in enumerate(chunks):
+        await reply.wait(behaves.chunk_delay_ms)
+        if behaves.cut_after is not None and index >= behaves.cut_after:
+            # Half an event first, as when a connection breaks in the middle of a packet.
+            await reply.write(b'data: {"id":"chatcm')
+            raise CutError
+        if behaves.error_after is not None and index >= behaves.error_after:
+            error = {
+                "error": {"message": "The model failed.", "type": "server_error", "param": None, "code": None}
+            }
+            await reply.end(b"data: " + orjson.dumps(error) + b"\n\n")
+            return
+        if behaves.malformed and index == 1:
+            await reply.end(b"data: this is not JSON\n\n")
+            return
+        await reply.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+    await reply.end(b"data: [DONE]\n\n")
+
+
+async def _unknown_model(reply: "_Reply", model: str) -> None:
+    await reply.error(404, f"There is no model {model[:100]!r}.", param="model", code="model_not_found")
+
+
+class _Reply:
+    """One answer with OpenAI's headers; its waits end when the client leaves."""
+
+    def __init__(self, send: Send, receive: Receive, request_id: str) -> None:
+        self._send = send
+        self._receive = receive
+        self._headers: Headers = [
+            (b"x-request-id", request_id.encode()),
+            (b"openai-organization", b"org-stand-in"),
+            (b"openai-processing-ms", b"1"),
+            (b"openai-version", b"2020-10-01"),
+            (b"x-ratelimit-limit-requests", b"10000"),
+            (b"x-ratelimit-remaining-requests", b"9999"),
+            (b"x-ratelimit-reset-requests", b"6ms"),
+        ]
+
+    async def wait(self, delay_ms: int) -> None:
+        """Lets time pass. Raises ClientGoneError."""
+        if delay_ms:
+            try:
+                async with asyncio.timeout(delay_ms / 1000):
+                    while (await self._receive())["type"] != "http.disconnect":
+                        pass
+            except TimeoutError:
+                return
+            raise ClientGoneError
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*self._headers, *headers]}
+        )
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def bytes(self, status: int, data: bytes, headers: Headers) -> None:
+        await self.begin(status, [*headers, _length(data)])
+        await self.end(data)
+
+    async def json(self, value: dict[str, Any]) -> None:
+        await self.bytes(200, orjson.dumps(value), JSON)
+
+    async def error(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        error = {"message": message, "type": kind, "param": param, "code": code}
+        await self.bytes(status, orjson.dumps({"error": error}), [*JSON, *(headers or [])])
+
+    async def failure(self, status: int, retry_after_ms: int | None) -> None:
+        """The error that OpenAI answers with this status."""
+        headers: Headers = []
+        if retry_after_ms is not None:
+            headers = [
+                (b"retry-after", str(-(-retry_after_ms // 1000)).encode()),
+                (b"retry-after-ms", str(retry_after_ms).encode()),
+            ]
+        if status == 429:
+            await self.error(
+                429, "Too many requests.", kind="requests", code="rate_limit_exceeded", headers=headers
+            )
+        else:
+            kind = "server_error" if status >= 500 else "invalid_request_error"
+            await self.error(status, f"Failed with {status}, as asked.", kind=kind, headers=headers)
+
+
+async def _read(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+def _length(data: bytes) -> tuple[bytes, bytes]:
+    return (b"content-length", str(len(data)).encode())
