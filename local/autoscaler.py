@@ -1,7 +1,7 @@
 """Scales the service by the deployed target-tracking policies, on what is measured on this machine.
 
-Metrics cover the last half minute instead of AWS's three one-minute periods out and fifteen in, so that scaling
-can be watched; cooldowns are as deployed. Only the desired count is changed; the ECS agent follows it.
+Metrics cover the last half minute instead of AWS's three one-minute periods out and fifteen in, so that
+scaling can be watched; cooldowns are as deployed. Only the desired count is set; the ECS agent follows it.
 """
 
 import time
@@ -99,10 +99,9 @@ def measured(samples: Sequence[Sample]) -> dict[str, float]:
     seconds = last.at - first.at
     metrics = {}
     if last.targets:
-        # Counters of targets that left are gone from the sum, which must not read as fewer than none.
-        requests = max(0, last.requests - first.requests)
-        metrics[REQUESTS_PER_TARGET] = requests / seconds * 60 / last.targets
+        metrics[REQUESTS_PER_TARGET] = (last.requests - first.requests) / seconds * 60 / last.targets
     if last.cpu_units:
+        # The time of tasks that ended is gone from the sum, which must not read as less than none.
         used_s = max(0.0, last.cpu_s - first.cpu_s)
         metrics[CPU_UTILIZATION] = used_s / seconds / (last.cpu_units / 1024) * 100
     return metrics

@@ -37,8 +37,8 @@ class Envoy:
         self._admin_address = ""
 
     @property
-    def process(self) -> ManagedProcess | None:
-        return self._process
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.is_alive
 
     def set_listeners(self, listeners: list[dict[str, Any]]) -> None:
         """Replaces all listeners (LDS)."""
@@ -88,12 +88,18 @@ class Envoy:
             raise EnvoyError(f"{self._name} did not start; see {self._log_path}")
         self._admin_address = admin_file.read_text().strip()
 
+    def restart(self, table: ProcessTable, concurrency: int) -> None:
+        """Starts Envoy again, with what was last set, after it ended. Raises EnvoyError."""
+        if self._process is not None:
+            table.forget(self._process)
+        self.start(table, concurrency)
+
     def wait_for_listeners(self, ports: list[int]) -> None:
         """Waits until every port is served. Raises EnvoyError with the reason for which one is not."""
-        if not wait_until(lambda: set(ports) <= self._served_ports() or not self._alive(), START_TIMEOUT_S):
+        if not wait_until(lambda: set(ports) <= self._served_ports() or not self.is_alive, START_TIMEOUT_S):
             missing = sorted(set(ports) - self._served_ports())
             raise EnvoyError(f"{self._name} does not serve ports {missing}; see {self._log_path}")
-        if not self._alive():
+        if not self.is_alive:
             raise EnvoyError(f"{self._name} ended; see {self._log_path}")
 
     def admin(self, path: str) -> Any:
@@ -107,9 +113,6 @@ class Envoy:
         except OSError:
             return set()
         return {item["local_address"]["socket_address"]["port_value"] for item in listeners}
-
-    def _alive(self) -> bool:
-        return self._process is not None and self._process.is_alive
 
     def _source(self, name: str) -> dict[str, Any]:
         return {"path_config_source": {"path": str(self._path(name))}, "resource_api_version": "V3"}

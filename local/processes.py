@@ -126,6 +126,10 @@ class ProcessTable:
         self._running.pop(process.pid, None)
         self._write()
 
+    def listed(self) -> list[dict[str, Any]]:
+        """Name and id of what runs, in the order of its start."""
+        return [{"name": process.name, "pid": process.pid} for process, _ in self._running.values()]
+
     def stop_all(self, grace_s: float) -> None:
         """Asks all to end at once, gives them `grace_s` together, then kills."""
         processes = [process for process, _ in self._running.values()]

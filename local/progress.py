@@ -13,7 +13,7 @@ Kind = Literal["step", "resource", "note", "failed", "ready"]
 
 @dataclass(frozen=True)
 class Event:
-    """kind: `step` is finished work of the runtime, `resource` one created resource. seconds: what it took."""
+    """kind: `step` is finished work of the runtime, `resource` a created resource. seconds: what it took."""
 
     kind: Kind
     text: str

@@ -22,7 +22,7 @@ PUBLIC_KEYS = (
 
 @dataclass(frozen=True)
 class UpRequest:
-    """What a stack was asked to be. config: overrides, key -> value; upstream: base URL, None for the stand-in."""
+    """What a stack was asked to be. config: key -> value; upstream: a base URL, or None for the stand-in."""
 
     config: Mapping[str, str] = field(default_factory=dict)
     upstream: str | None = None
@@ -47,6 +47,7 @@ class StackState:
     components: list[dict[str, Any]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     scaling: dict[str, Any] | None = None
+    last_failure: str | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -72,6 +73,7 @@ class StackFolder:
         self.processes = self.path / "processes.json"
         self.progress = self.path / "progress.jsonl"
         self._state = self.path / "state.json"
+        self._request = self.path / "request.json"
         self._lock = self.path / "lock"
 
     def create(self) -> None:
@@ -89,6 +91,14 @@ class StackFolder:
         request = UpRequest(**found.pop("request"))
         return StackState(**found, supervisor=ProcessRecord(**record) if record else None, request=request)
 
+    def read_request(self) -> tuple[UpRequest, float]:
+        """What `up` asked for, and when, in seconds since the epoch."""
+        found = read_json(self._request, {})
+        return UpRequest(**found["request"]), found["at"]
+
+    def write_request(self, request: UpRequest, at: float) -> None:
+        write_json(self._request, {"request": asdict(request), "at": at})
+
     def write(self, state: StackState) -> None:
         write_json(self._state, asdict(state))
 
@@ -99,8 +109,16 @@ class StackFolder:
             for path in folder.glob("*") if folder.exists() else ():
                 path.unlink()
 
+    def is_locked(self) -> bool:
+        """Whether a supervisor has the folder."""
+        descriptor = self.lock()
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
     def lock(self) -> int | None:
-        """Takes the folder for this process's life; None if another has it. The kernel lets go at our death."""
+        """Takes the folder for this process's life, however it ends; None if another process has it."""
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """How many tasks a service should have: target tracking as Application Auto Scaling documents it.
 
-https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html: any
-policy may scale out, all must agree to scale in, and a scale-out waits for no scale-in's cooldown.
+docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html: any policy
+may scale out, all must agree to scale in, and a scale-out waits for no scale-in's cooldown.
 """
 
 import math

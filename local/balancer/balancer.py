@@ -46,11 +46,9 @@ class LoadBalancer:
         self._members: dict[str, set[Target]] = {}
         self._endpoints: dict[str, list[dict[str, Any]]] = {}
         self._health: dict[str, dict[Target, TargetHealth]] = {}
+        self._requests: dict[Target, int] = {}
+        self.requests_served = 0
         self.ports: dict[int, int] = {}
-
-    @property
-    def envoy(self) -> Envoy:
-        return self._envoy
 
     @property
     def deployed(self) -> DeployedBalancer | None:
@@ -66,6 +64,13 @@ class LoadBalancer:
         self._envoy.start(table, CONCURRENCY)
         self._envoy.wait_for_listeners(list(self.ports.values()))
 
+    def revive(self, table: ProcessTable) -> list[str]:
+        """Restarts Envoy if it died; the targets' counters start anew."""
+        if self._deployed is None or self._envoy.is_alive:
+            return []
+        self._envoy.restart(table, CONCURRENCY)
+        return ["balancer"]
+
     def reload(self) -> None:
         """Takes up what changed in the deployed listeners, rules and target groups."""
         deployed = deployed_balancer(self._aws)
@@ -77,6 +82,7 @@ class LoadBalancer:
         if self._deployed is None:
             return
         self._health = self._read_health()
+        self._count_requests()
         for group in self._deployed.target_groups:
             registered = registered_targets(self._aws, group.arn)
             leaving = self._leaving.setdefault(group.arn, {})
@@ -144,6 +150,14 @@ class LoadBalancer:
         """An ALB ends the wait early when nothing is in flight; here that counts once Envoy gives no more."""
         seen = self._health.get(arn, {}).get(target)
         return seen is None or (seen.draining and seen.active == 0) or self._clock() >= deadline
+
+    def _count_requests(self) -> None:
+        """Adds what each target served since; a counter that went back belongs to a new target or Envoy."""
+        counts = {target: seen.requests for group in self._health.values() for target, seen in group.items()}
+        for target, count in counts.items():
+            before = self._requests.get(target, 0)
+            self.requests_served += count - before if count >= before else count
+        self._requests = counts
 
     def _read_health(self) -> dict[str, dict[Target, TargetHealth]]:
         arns = {group.name: group.arn for group in self._deployed.target_groups} if self._deployed else {}

@@ -40,6 +40,9 @@ class CacheServer:
     def start(self, table: ProcessTable) -> None:
         """Starts Valkey with no user but the runtime's. Raises CacheServerError."""
         self.port = free_port()
+        self._start(table)
+
+    def _start(self, table: ProcessTable) -> None:
         digest = hashlib.sha256(self._password.encode()).hexdigest()
         settings = [
             "bind 127.0.0.1",
@@ -58,6 +61,17 @@ class CacheServer:
         wait_until(lambda: self._answers() or not process.is_alive, START_TIMEOUT_S)
         if not self._answers():
             raise CacheServerError(f"Valkey did not start; see {self._log_path}")
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.is_alive
+
+    def restart(self, table: ProcessTable) -> None:
+        """Starts Valkey again on its port, empty. Raises CacheServerError."""
+        if self.process is not None:
+            table.forget(self.process)
+        self._applied = {}
+        self._start(table)
 
     def apply(self, deployed: DeployedCache) -> None:
         """Makes users and parameters those of local AWS; connections that are open stay open."""

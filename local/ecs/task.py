@@ -19,7 +19,7 @@ from local.ports import accepts, free_port
 from local.processes import ManagedProcess, ProcessTable
 
 State = Literal["PENDING", "RUNNING", "DEACTIVATING", "STOPPING", "STOPPED"]
-"""ECS's own: PENDING until the container listens, DEACTIVATING as its target drains, STOPPING after SIGTERM."""
+"""ECS's words: PENDING until the container listens, DEACTIVATING as it drains, STOPPING after SIGTERM."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""The command line: `python -m local up|status|logs|down [staging|prod]`."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from infra.config import ROOT, ConfigError, load_file
+from local.commands.down import down
+from local.commands.logs import logs
+from local.commands.status import status
+from local.commands.up import REFUSED, up, upstream_of
+from local.face import Face
+from local.state import StackFolder, UpRequest
+
+FOLDER = ROOT / ".local"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    given = _parser().parse_args(arguments)
+    folder = StackFolder(given.folder.resolve(), given.stack)
+    face = Face(getattr(given, "json", False))
+    match given.command:
+        case "up":
+            return _up(folder, face, given)
+        case "status":
+            return status(folder, face)
+        case "logs":
+            with contextlib.suppress(KeyboardInterrupt):
+                return logs(folder, face, given.only, given.lines, given.follow)
+            return 0
+        case _:
+            return down(folder, face)
+
+
+def _up(folder: StackFolder, face: Face, given: argparse.Namespace) -> int:
+    try:
+        upstream, config = upstream_of(given.upstream, dict(given.config))
+        # A config that is refused is refused here, before anything starts.
+        load_file(folder.stack, {**config, **({"openai_base_url": upstream} if upstream else {})})
+    except (ConfigError, ValueError) as error:
+        face.fail(str(error))
+        return REFUSED
+    return up(folder, UpRequest(config, upstream), face)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description="A stack on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up_parser = _command(commands, "up", "start a stack and wait until it answers")
+    up_parser.add_argument(
+        "--config", action="append", default=[], type=_assignment, metavar="KEY=VALUE",
+        help="override a config value, as in `pulumi up`; may be repeated",
+    )  # fmt: skip
+    up_parser.add_argument(
+        "--upstream", metavar="URL",
+        help="an OpenAI-compatible server to call instead of the stand-in, with OPENAI_API_KEY",
+    )  # fmt: skip
+    status_parser = _command(commands, "status", "show what runs and how it does")
+    for command in (up_parser, status_parser):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    logs_parser = _command(commands, "logs", "print what tasks and components wrote")
+    logs_parser.add_argument("--follow", "-f", action="store_true", help="go on printing")
+    logs_parser.add_argument("--lines", "-n", type=int, default=100, help="of each log, at most")
+    logs_parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="one log; may be repeated"
+    )
+    _command(commands, "down", "stop a stack")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=description, description=description)
+    parser.add_argument(
+        "stack", nargs="?", default="staging", help="staging (default), prod or another stack's name"
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where stacks keep their state and logs")
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Deploys a stack onto local AWS, as a program: `python -m local.deploy STACK FOLDER READY_FILE`.
+
+A process of its own, so that the supervisor stays small and a failing program cannot take it down. It reads
+the overrides from the stack's state, waits for local AWS while Pulumi's SDK loads, and writes the outputs to
+`outputs.json` in the folder. OPENAI_API_KEY in its environment becomes the OpenAI secret's value.
+"""
+
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from infra.config import ConfigError, load_file
+from infra.seed import SecretArns, seed_generated, seed_openai
+from local.aws.client import LocalAws
+from local.files import read_json, write_json
+from local.processes import wait_until
+from local.program import ProgramError, run_program
+from local.progress import Progress
+from local.provider.mocks import CreatedResource
+from local.state import StackFolder, UpRequest
+
+AWS_START_TIMEOUT_S = 30
+OUTPUTS = "outputs.json"
+REQUEST = "deployment.json"
+
+
+def write_request(folder: StackFolder, request: UpRequest, started_at: float) -> None:
+    """What this program is to deploy."""
+    write_json(folder.path / REQUEST, {"request": asdict(request), "started_at": started_at})
+
+
+def read_outputs(folder: StackFolder) -> dict[str, Any]:
+    """The stack's outputs, after this program succeeded."""
+    outputs: dict[str, Any] = read_json(folder.path / OUTPUTS, {})
+    return outputs
+
+
+def main(folder: StackFolder, ready_file: Path) -> int:
+    given = read_json(folder.path / REQUEST, {})
+    progress = Progress(folder.progress, given["started_at"])
+    overrides: dict[str, str] = given["request"]["config"]
+    try:
+        config = load_file(folder.stack, overrides)
+        if not wait_until(ready_file.exists, AWS_START_TIMEOUT_S):
+            progress.tell("failed", "local AWS did not start")
+            return 1
+        aws = LocalAws(f"http://127.0.0.1:{ready_file.read_text()}", config.region)
+        # For the code that makes sessions of its own, as under the engine.
+        os.environ.update(aws.environment())
+        make_prerequisites(aws, config.hosted_zone_name, progress)
+        outputs = deploy(folder.stack, aws, overrides, progress)
+        seed(aws, outputs, progress)
+    except (ConfigError, ProgramError) as error:
+        progress.tell("failed", str(error))
+        return 1
+    write_json(folder.path / OUTPUTS, outputs)
+    return 0
+
+
+def make_prerequisites(aws: LocalAws, hosted_zone_name: str | None, progress: Progress) -> None:
+    """Makes what a real account must have before the stack: the hosted zone of its domain."""
+    if hosted_zone_name:
+        aws.call("route53", "create_hosted_zone", Name=hosted_zone_name, CallerReference=hosted_zone_name)
+        progress.tell(
+            "note", f"hosted zone {hosted_zone_name}: a real account must have it already; made here"
+        )
+
+
+def deploy(stack: str, aws: LocalAws, overrides: dict[str, str], progress: Progress) -> dict[str, Any]:
+    """Runs the program and tells of each resource. Raises ProgramError."""
+
+    def report(created: CreatedResource) -> None:
+        progress.tell("resource", f"{created.type}  {created.name}", created.seconds)
+
+    started = time.monotonic()
+    deployment = run_program(stack, aws, overrides, report)
+    count = len(deployment.resources)
+    progress.tell("step", f"{count} resources on local AWS", time.monotonic() - started)
+    return deployment.outputs
+
+
+def seed(aws: LocalAws, outputs: dict[str, Any], progress: Progress) -> None:
+    """What a resource hook does under the engine: gives the secrets their first values."""
+    started = time.monotonic()
+    arns = SecretArns(
+        **{name: outputs[f"{name}_secret_arn"] for name in ("openai", "pepper", "owner", "cache")}
+    )
+    session = boto3.Session(region_name=aws.region)
+    seeded = seed_generated(session, arns, outputs["cache_user_id"])
+    seed_openai(session, arns.openai, os.environ["OPENAI_API_KEY"])
+    progress.tell(
+        "step", f"secrets have values: {', '.join([*seeded, 'openai'])}", time.monotonic() - started
+    )
+
+
+if __name__ == "__main__":
+    stack_name, base, ready = sys.argv[1:4]
+    sys.exit(main(StackFolder(Path(base), stack_name), Path(ready)))
