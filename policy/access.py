@@ -24,7 +24,7 @@ POLICIES = {
 
 
 def no_wildcard_action(graph: Graph) -> list[str]:
-    """No policy allows actions by pattern, but a key's own, which must leave the account able to manage it."""
+    """No policy allows actions by pattern, but a key's own, which must let the account manage it."""
     found = []
     for resource, statement in _allowing(graph):
         if "NotAction" in statement:
@@ -36,7 +36,7 @@ def no_wildcard_action(graph: Graph) -> list[str]:
 
 
 def every_wildcard_resource_has_a_reason(graph: Graph) -> list[str]:
-    """`*` as a resource is for actions of which UNSCOPED_ACTIONS says why. In a key's policy it is the key."""
+    """`*` as a resource is for actions that UNSCOPED_ACTIONS explains. In a key's policy it is the key."""
     found = []
     for resource, statement in _allowing(graph):
         if "NotResource" in statement:
@@ -115,7 +115,11 @@ def _statements(resource: Resource) -> list[Mapping[str, Any]]:
 
 def _is_the_account_managing_its_key(resource: Resource, statement: Mapping[str, Any]) -> bool:
     principals = _principals(statement.get("Principal", {}))
-    return resource.type == "aws:kms/key:Key" and bool(principals) and all(p.endswith(":root") for p in principals)
+    return (
+        resource.type == "aws:kms/key:Key"
+        and bool(principals)
+        and all(p.endswith(":root") for p in principals)
+    )
 
 
 def _is_wild(arn: str) -> bool:

@@ -52,7 +52,8 @@ def _problems(container: Mapping[str, Any]) -> list[str]:
     checks = {
         "runs as root": str(container.get("user", "0")).split(":")[0] not in ("0", "root"),
         "may write to its root file system": container.get("readonlyRootFilesystem") is True,
-        "keeps capabilities": container.get("linuxParameters", {}).get("capabilities", {}).get("drop") == ["ALL"],
+        "keeps capabilities": container.get("linuxParameters", {}).get("capabilities", {}).get("drop")
+        == ["ALL"],
         "is privileged": not container.get("privileged"),
         "runs an image that a moved tag can change": "@sha256:" in container["image"],
     }

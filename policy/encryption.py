@@ -1,4 +1,4 @@
-"""Everything that can be encrypted is, with the stack's own key; the cache also authenticates and speaks TLS."""
+"""Everything that can be encrypted is, with the stack's own key; the cache authenticates over TLS."""
 
 from policy.resource import Graph, Resource, key_arns, of_type
 
@@ -49,7 +49,10 @@ def cache_is_authenticated_over_tls(graph: Graph) -> list[str]:
     }
     found = []
     for cache in of_type(graph, "elasticache/replicationGroup:ReplicationGroup"):
-        if cache.get("transitEncryptionEnabled") is not True or cache.get("transitEncryptionMode") != "required":
+        if (
+            cache.get("transitEncryptionEnabled") is not True
+            or cache.get("transitEncryptionMode") != "required"
+        ):
             found.append(f"{cache} accepts connections without TLS")
         groups = cache.get("userGroupIds") or []
         if not groups and not cache.get("authToken"):
@@ -74,7 +77,9 @@ def _user(user: Resource) -> list[str]:
 def _buckets(graph: Graph, keys: set[str]) -> list[str]:
     """S3's settings are resources of their own, tied to a bucket by its name."""
     key_of = {
-        settings.get("bucket"): settings.get("rules", 0, "applyServerSideEncryptionByDefault", "kmsMasterKeyId")
+        settings.get("bucket"): settings.get(
+            "rules", 0, "applyServerSideEncryptionByDefault", "kmsMasterKeyId"
+        )
         for settings in of_type(
             graph, "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
         )

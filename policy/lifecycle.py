@@ -56,7 +56,7 @@ def every_log_group_has_a_retention(graph: Graph) -> list[str]:
 
 
 def everything_is_tagged(graph: Graph) -> list[str]:
-    """Every AWS resource is made by a provider whose default tags are complete, and overrides none of them."""
+    """Every AWS resource is made by a provider with complete default tags, and overrides none of them."""
     tags_of = default_tags(graph)
     found = []
     for resource in graph:

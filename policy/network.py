@@ -1,7 +1,7 @@
 """Who can reach what: the internet reaches the load balancer and nothing else."""
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 
 from policy.resource import Graph, Resource, of_type
 
@@ -9,9 +9,12 @@ INGRESS = "vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS = "vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 PUBLIC_PORTS = {80, 443}
 
+# RFC 1918. `is_private` calls even 0.0.0.0/0 private in some versions of Python: both its ends are reserved.
+PRIVATE = tuple(IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
 
 def public_ingress_only_at_the_balancer(graph: Graph) -> list[str]:
-    """Only the balancer's security groups admit public addresses, on the web's ports, and nobody shares them."""
+    """Only the balancer's security groups admit public addresses, to 80 and 443, and nobody shares them."""
     balancers = of_type(graph, "lb/loadBalancer:LoadBalancer")
     open_groups = {group for balancer in balancers for group in balancer.get("securityGroups") or []}
     found = []
@@ -21,10 +24,14 @@ def public_ingress_only_at_the_balancer(graph: Graph) -> list[str]:
             if rule.get("securityGroupId") not in open_groups:
                 found.append(f"{rule} admits {cidr} to {rule.get('securityGroupId')}, which is no balancer's")
             elif not ports <= PUBLIC_PORTS:
-                found.append(f"{rule} admits {cidr} to ports {sorted(map(str, ports))}; 80 and 443 are public")
+                found.append(
+                    f"{rule} admits {cidr} to ports {sorted(map(str, ports))}; 80 and 443 are public"
+                )
         if rule.get("prefixListId"):
             found.append(f"{rule} admits a prefix list, whose addresses nobody sees here")
-    for group in of_type(graph, "ec2/securityGroup:SecurityGroup", "ec2/defaultSecurityGroup:DefaultSecurityGroup"):
+    for group in of_type(
+        graph, "ec2/securityGroup:SecurityGroup", "ec2/defaultSecurityGroup:DefaultSecurityGroup"
+    ):
         if group.get("ingress") or group.get("egress"):
             found.append(f"{group} has rules inside; make each a resource, so that it is checked")
     for resource, groups in _members(graph):
@@ -109,8 +116,13 @@ def https_where_there_is_a_certificate(graph: Graph) -> list[str]:
 def _public(rule: Resource, *fields: str) -> Iterator[str]:
     for field in fields:
         cidr = rule.get(field)
-        if cidr and not ip_network(cidr).is_private:
+        if cidr and not _is_private(cidr):
             yield cidr
+
+
+def _is_private(cidr: str) -> bool:
+    network = ip_network(cidr)
+    return isinstance(network, IPv4Network) and any(network.subnet_of(private) for private in PRIVATE)
 
 
 def _members(graph: Graph) -> Iterator[tuple[Resource, list[str]]]:

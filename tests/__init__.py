@@ -1,0 +1,1 @@
+"""The tests mirror the tree: tests/infra tests infra/, and so on."""

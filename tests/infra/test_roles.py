@@ -1,0 +1,76 @@
+"""What a task may do, action by action, and on which of the stack's resources."""
+
+import json
+from typing import Any
+
+from tests.infra.graph import StackGraph
+
+
+def grants(graph: StackGraph, role: str) -> dict[str, set[str]]:
+    """Action -> resources, of all statements of a role's policy."""
+    granted: dict[str, set[str]] = {}
+    for statement in json.loads(graph.one("RolePolicy", role).get("policy"))["Statement"]:
+        assert statement["Effect"] == "Allow"
+        for action in statement["Action"]:
+            granted.setdefault(action, set()).update(statement["Resource"])
+    return granted
+
+
+def arn(graph: StackGraph, kind: str, name: str) -> Any:
+    return graph.one(kind, name).get("arn")
+
+
+def test_the_gateway_reads_the_secrets_that_rotate_and_no_other(either: StackGraph) -> None:
+    assert grants(either, "task")["secretsmanager:GetSecretValue"] == {
+        arn(either, "Secret", "vault-openai"),
+        arn(either, "Secret", "vault-cache"),
+    }
+
+
+def test_ecs_reads_the_pepper_and_no_other_secret(either: StackGraph) -> None:
+    assert grants(either, "execution")["secretsmanager:GetSecretValue"] == {
+        arn(either, "Secret", "vault-pepper")
+    }
+
+
+def test_nobody_but_people_reads_the_owners_key(either: StackGraph) -> None:
+    owner = arn(either, "Secret", "vault-owner")
+    for policy in either.all("RolePolicy"):
+        assert owner not in policy.get("policy")
+
+
+def test_the_gateway_works_on_its_table_and_records(either: StackGraph) -> None:
+    granted = grants(either, "task")
+    table, bucket = arn(either, "Table", "gateway"), arn(either, "Bucket", "data")
+    for action, resources in granted.items():
+        if action.startswith("dynamodb:"):
+            assert resources == {table, f"{table}/index/gsi1"}
+    assert granted["s3:PutObject"] == granted["s3:GetObject"] == {f"{bucket}/records/*"}
+    assert "dynamodb:Scan" not in granted
+    assert "dynamodb:DeleteTable" not in granted
+
+
+def test_the_gateway_uses_the_stacks_key_only(either: StackGraph) -> None:
+    key = {arn(either, "Key", "encryption")}
+    assert grants(either, "task")["kms:Decrypt"] == grants(either, "task")["kms:GenerateDataKey"] == key
+    assert grants(either, "execution")["kms:Decrypt"] == key
+
+
+def test_ecs_pulls_from_the_stacks_repository_and_writes_to_its_log_group(either: StackGraph) -> None:
+    granted = grants(either, "execution")
+    assert granted["ecr:BatchGetImage"] == {arn(either, "Repository", "registry")}
+    assert granted["logs:PutLogEvents"] == {arn(either, "LogGroup", "logs-gateway") + ":*"}
+    assert granted["ecr:GetAuthorizationToken"] == {"*"}
+
+
+def test_roles_are_taken_by_ecs_for_this_account(either: StackGraph) -> None:
+    for name in ("execution", "task"):
+        [statement] = json.loads(either.one("Role", name).get("assumeRolePolicy"))["Statement"]
+        assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_the_task_definition_has_each_role_in_its_place(either: StackGraph) -> None:
+    task = either.one("TaskDefinition")
+    assert task.get("executionRoleArn") == arn(either, "Role", "execution")
+    assert task.get("taskRoleArn") == arn(either, "Role", "task")
