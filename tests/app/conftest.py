@@ -86,7 +86,9 @@ class StandIn:
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 (loopback)
-            f"{self.url}/stand-in{path}", method=method, data=None if body is None else json.dumps(body).encode()
+            f"{self.url}/stand-in{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
         )
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return json.loads(answer.read())
