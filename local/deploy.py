@@ -100,4 +100,8 @@ def seed(aws: LocalAws, outputs: dict[str, Any], progress: Progress) -> None:
 
 if __name__ == "__main__":
     stack_name, base, ready = sys.argv[1:4]
-    sys.exit(main(StackFolder(Path(base), stack_name), Path(ready)))
+    code = main(StackFolder(Path(base), stack_name), Path(ready))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking the AWS SDK's modules apart would hold the stack up for more than a second.
+    os._exit(code)

@@ -28,7 +28,10 @@ from local.state import StackFolder, UpRequest
 HEALTHY_TIMEOUT_S = 60
 MOST_FAILED_STARTS = 2
 START_INTERVAL_S = 0.05
+IDLE_TASK_GRACE_S = 0.5
 TASK_GRACE_S = 10
+"""How long a stack that goes down waits for its tasks: shortly, and longer while they serve requests."""
+
 COMPONENT_GRACE_S = 3
 SLOW_CHECK_EVERY_S = 2.0
 
@@ -134,14 +137,22 @@ class Runtime:
         }
 
     def stop(self) -> None:
-        """Ends everything: tasks first, while what they use still answers."""
+        """Ends everything: tasks first, while what they use still answers, and requests that are under way."""
         tasks = [task.process for task in self._agent.tasks if task.process.is_alive] if self._agent else []
         for process in tasks:
             process.terminate()
-        wait_until(lambda: not any(process.is_alive for process in tasks), TASK_GRACE_S)
+        wait_until(lambda: not any(process.is_alive for process in tasks), IDLE_TASK_GRACE_S)
+        wait_until(lambda: not any(p.is_alive for p in tasks) or not self._in_flight(), TASK_GRACE_S)
         self._table.stop_all(COMPONENT_GRACE_S)
         if self._credentials is not None:
             self._credentials.close()
+
+    def _in_flight(self) -> int:
+        """Requests that the load balancer waits for."""
+        try:
+            return self._balancer.requests_in_flight() if self._balancer else 0
+        except OSError:
+            return 0
 
     def _with_upstream(self, base_url: str | None) -> UpRequest:
         config: Mapping[str, str] = {**self._request.config, "openai_base_url": base_url or ""}

@@ -117,6 +117,12 @@ class StackFolder:
         os.close(descriptor)
         return False
 
+    def clear_logs(self) -> None:
+        """Removes what an earlier run wrote."""
+        self.progress.unlink(missing_ok=True)
+        for path in self.logs.glob("*.log"):
+            path.unlink()
+
     def lock(self) -> int | None:
         """Takes the folder for this process's life, however it ends; None if another process has it."""
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -107,6 +107,11 @@ class LoadBalancer:
         seen = self._health.get(target_group_arn, {}).get(target)
         return seen.healthy if seen is not None and seen.checked else None
 
+    def requests_in_flight(self) -> int:
+        """Asks Envoy. Raises OSError when it is gone."""
+        health = self._read_health()
+        return sum(seen.active for targets in health.values() for seen in targets.values())
+
     def observed(self) -> dict[str, list[dict[str, Any]]]:
         """The targets' states as local AWS is to tell them; see `local.aws.exchange.observed`."""
         return {

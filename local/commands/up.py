@@ -32,7 +32,7 @@ def up(folder: StackFolder, request: UpRequest, face: Face) -> int:
         return REFUSED
     take_down(folder)
     folder.create()
-    folder.progress.unlink(missing_ok=True)
+    folder.clear_logs()
     folder.write_request(request, time.time())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
