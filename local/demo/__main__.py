@@ -3,11 +3,9 @@
 import contextlib
 import fcntl
 import json
-import os
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,25 +23,27 @@ FOLDER = ROOT / ".local" / "demo"
 
 def main() -> int:
     """Runs the demo; the stack is torn down however it ends."""
-    with _alone(), _stack() as stack:
-        if stack is None:
+    with _alone():
+        with _stack() as stack:
+            played = stack is not None and _play_all(stack)
+        if not played:
             return 1
-        evidence = Evidence(stack)
-        client = openai.OpenAI(
-            base_url=evidence.base_url, api_key=stack["api_key"], http_client=_transport(evidence.ca_file)
-        )
-        print(f"\nStack {stack['stack']} answers at {evidence.base_url}\n")
-        for number, scene in enumerate(SCENES, 1):
-            if not play(number, scene, Stage(evidence, client)):
-                return 1
-    print("Everything came out as it must, and nothing was left running.")
-    print("Next: make up keeps the stack, and README.md says how to deploy it.")
-    return 0
+        print("Everything came out as it must, and the stack is gone again.")
+        print("Next: make up keeps one, and README.md says how to deploy it.")
+        return 0
+
+
+def _play_all(stack: dict[str, Any]) -> bool:
+    evidence = Evidence(stack)
+    client = openai.OpenAI(
+        base_url=evidence.base_url, api_key=stack["api_key"], http_client=_transport(evidence.ca_file)
+    )
+    print(f"\nStack {stack['stack']} answers at {evidence.base_url}\n")
+    return all(play(number, scene, Stage(evidence, client)) for number, scene in enumerate(SCENES, 1))
 
 
 def play(number: int, scene: Scene, stage: Stage) -> bool:
     """Prints what comes of a scene; False when it failed."""
-    started = time.perf_counter()
     print(f"{number}  {scene.__doc__}")
     try:
         for line in scene(stage):
@@ -51,25 +51,24 @@ def play(number: int, scene: Scene, stage: Stage) -> bool:
     except (DemoFailedError, NoEvidenceError, openai.OpenAIError) as error:
         print(f"   FAILED     {type(error).__name__}: {error}", file=sys.stderr)
         return False
-    print(f"   took       {(time.perf_counter() - started) * 1000:.0f} ms in all\n")
+    print()
     return True
 
 
 @contextlib.contextmanager
 def _stack() -> Iterator[dict[str, Any] | None]:
     """The stack, up; None when it could not be brought up, which has then said why."""
-    _local("down", STACK)
+    _local("down")
     try:
-        up = _local("up", STACK, "--json", stdout=subprocess.PIPE)
+        up = _local("up", "--json", stdout=subprocess.PIPE)
         yield json.loads(up.stdout) if up.returncode == 0 else None
     finally:
-        _local("down", STACK)
+        _local("down")
 
 
-def _local(*arguments: str, stdout: int | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "local", *arguments]
-    environment = {**os.environ, "LOCAL_STATE_DIR": str(FOLDER)}
-    return subprocess.run(command, cwd=ROOT, env=environment, stdout=stdout, text=True, check=False)
+def _local(command: str, *options: str, stdout: int | None = None) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "local", command, STACK, "--folder", str(FOLDER), *options]
+    return subprocess.run(line, cwd=ROOT, stdout=stdout, text=True, check=False)
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ class Evidence:
         """How many chat completions the stand-in has answered."""
         with urllib.request.urlopen(f"{self._stand_in}/stand-in/calls", timeout=5) as answer:  # noqa: S310
             calls: dict[str, Any] = json.load(answer)
-        count: int = calls["endpoints"].get("/v1/chat/completions", 0)
+        count: int = calls["endpoints"].get("POST /v1/chat/completions", 0)
         return count
 
     def secret_name(self, variable: str) -> str:

@@ -139,8 +139,10 @@ def _trail(stage: Stage, headers: httpx2.Headers, elapsed_ms: float) -> Iterator
     yield f"task       {task_id[:12]}, {gateway_ms:.1f} ms"
     table = stage.evidence.environment["GATEWAY_TABLE_NAME"]
     yield f"key        {line['key_id']} of {line['project_id']}, found by its hash in {table}"
-    left, most = headers["x-ratelimit-remaining-requests"], headers["x-ratelimit-limit-requests"]
-    yield f"limit      {left} of {most} requests a minute left"
+    if most := headers.get("x-ratelimit-limit-requests"):
+        yield f"limit      {headers['x-ratelimit-remaining-requests']} of {most} requests a minute left"
+    else:
+        yield "limit      not asked: an answer from the cache uses none of it"
     spent = f", upstream {line['upstream_ms']:.1f} ms" if line["upstream_ms"] is not None else ""
     yield f"cache      {line['cache']}{spent}"
 
