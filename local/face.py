@@ -57,7 +57,8 @@ class Face:
         self._out.print(
             Text(
                 f"{state.stack} is up. To call it with OpenAI's own SDK:\n"
-                f"export OPENAI_BASE_URL={gateway.get('base_url')}\nexport OPENAI_API_KEY={state.api_key}\n{trust}"
+                f"export OPENAI_BASE_URL={gateway.get('base_url')}\n"
+                f"export OPENAI_API_KEY={state.api_key}\n{trust}"
                 f"The owner's key, addresses and tasks: python -m local status {state.stack} --json"
             )
         )

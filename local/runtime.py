@@ -137,7 +137,7 @@ class Runtime:
         }
 
     def stop(self) -> None:
-        """Ends everything: tasks first, while what they use still answers, and requests that are under way."""
+        """Ends everything: tasks first, with the requests under way, while what they use still answers."""
         tasks = [task.process for task in self._agent.tasks if task.process.is_alive] if self._agent else []
         for process in tasks:
             process.terminate()
