@@ -105,8 +105,9 @@ def _seed_stack(stack: str) -> None:
     session = boto3.Session(region_name=outputs["region"])
     seeded = seed_generated(session, arns, outputs["cache_user_id"])
     _say(f"generated: {', '.join(seeded) if seeded else 'nothing, every secret has its value'}")
-    key = _openai_key(keep=has_value(session, arns.openai))
-    if key:
+    present = has_value(session, arns.openai)
+    key = _openai_key(present)
+    if key or not present:
         seed_openai(session, arns.openai, key)
         _say("openai: set")
     else:
@@ -128,13 +129,14 @@ def stack_outputs(stack: str) -> dict[str, str]:
     return outputs
 
 
-def _openai_key(keep: bool) -> str:
-    key = os.environ.get("OPENAI_API_KEY", "")
-    if key or (keep and not sys.stdin.isatty()):
+def _openai_key(present: bool) -> str:
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if key or (present and not sys.stdin.isatty()):
         return key
     if not sys.stdin.isatty():
         raise SeedError("the stack has no OpenAI key yet; set OPENAI_API_KEY, or run this in a terminal")
-    return getpass.getpass("OpenAI key (empty keeps the present one): " if keep else "OpenAI key: ")
+    prompt = "OpenAI key (empty keeps the present one): " if present else "OpenAI key: "
+    return getpass.getpass(prompt).strip()
 
 
 def _cache_credentials() -> str:

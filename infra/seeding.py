@@ -1,4 +1,9 @@
-"""Seeds the secrets during the first `pulumi up`, so that the tasks it starts find their values."""
+"""Seeds the secrets during `pulumi up`, so that the tasks it starts find their values.
+
+Twice, because seeding changes nothing that is there: when the cache's user has been made, which then has a
+password that nobody knows, and before the service is made, which mends an `up` that was cut in between.
+A preview runs neither. An OPENAI_API_KEY in the environment becomes the first OpenAI key.
+"""
 
 import asyncio
 import os
@@ -9,25 +14,36 @@ import pulumi
 from infra.seed import SecretArns, has_value, seed_generated, seed_openai
 
 
-def seed_after_create(arns: pulumi.Output[SecretArns], region: str) -> pulumi.ResourceHookBinding:
-    """Hooks for the cache's user: once it exists, it and the secrets get their values.
-
-    Whatever carries the hooks must depend on the secrets. A preview runs no hook, and neither does a later
-    `up`, which creates no user. An OPENAI_API_KEY in the environment becomes the first OpenAI key.
-    """
+def seed_new_user(arns: pulumi.Output[SecretArns], region: str) -> pulumi.ResourceHookBinding:
+    """Hooks for the cache's user, which must depend on the secrets."""
 
     async def seed(args: pulumi.ResourceHookArgs) -> None:
-        known = await arns.future()
-        if known is None:
-            raise RuntimeError("the user was made before the secrets; it must depend on them")
-        await asyncio.to_thread(_seed, known, region, args.id)
+        await _seed(arns, region, args.id)
 
-    return pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook("seed-secrets", seed)])
+    return pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook("seed-new-user", seed)])
 
 
-def _seed(arns: SecretArns, region: str, cache_user_id: str) -> None:
+def seed_before_tasks(
+    arns: pulumi.Output[SecretArns], region: str, cache_user_id: pulumi.Output[str]
+) -> pulumi.ResourceHookBinding:
+    """Hooks for the service, which must depend on the secrets and on the cache."""
+
+    async def seed(_: pulumi.ResourceHookArgs) -> None:
+        await _seed(arns, region, await cache_user_id.future())
+
+    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("seed-before-tasks", seed)])
+
+
+async def _seed(arns: pulumi.Output[SecretArns], region: str, cache_user_id: str | None) -> None:
+    known = await arns.future()
+    if known is None or cache_user_id is None:
+        raise RuntimeError("what is seeded must be made first: the hook's resource lacks a dependency")
+    await asyncio.to_thread(_seed_now, known, region, cache_user_id)
+
+
+def _seed_now(arns: SecretArns, region: str, cache_user_id: str) -> None:
     session = boto3.Session(region_name=region)
     seed_generated(session, arns, cache_user_id)
-    key = os.environ.get("OPENAI_API_KEY")
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
     if key and not has_value(session, arns.openai):
         seed_openai(session, arns.openai, key)

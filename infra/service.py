@@ -15,7 +15,7 @@ HEALTH_CHECK_GRACE_S = 60
 @dataclass(frozen=True)
 class ServiceArgs:
     """min_tasks: always on demand; what autoscaling adds above is shared with Spot.
-    after: what must be there before the first task starts."""
+    after: what must be there before the first task starts. hooks: run around the service's making."""
 
     cluster_arn: pulumi.Input[str]
     task_definition_arn: pulumi.Input[str]
@@ -24,6 +24,7 @@ class ServiceArgs:
     security_group_id: pulumi.Input[str]
     min_tasks: int
     after: Sequence[pulumi.Resource]
+    hooks: pulumi.ResourceHookBinding
 
 
 class Service(pulumi.ComponentResource):
@@ -67,6 +68,7 @@ class Service(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=args.after,
+                hooks=args.hooks,
                 # Autoscaling decides it from the first minute on; an `up` must not set it back.
                 ignore_changes=["desiredCount"],
             ),

@@ -27,7 +27,7 @@ from infra.registry import Registry, RegistryArgs
 from infra.roles import Roles, RolesArgs
 from infra.scaling import Scaling, ScalingArgs
 from infra.security_groups import SecurityGroups, SecurityGroupsArgs
-from infra.seeding import seed_after_create
+from infra.seeding import seed_before_tasks, seed_new_user
 from infra.service import Service, ServiceArgs
 from infra.storage import Storage, StorageArgs
 from infra.task import Task, TaskArgs
@@ -178,7 +178,7 @@ def state(config: StackConfig, base: Foundation) -> State:
             node_type=config.cache_node_type,
             replicas=config.cache_replicas,
             deletion_protection=config.deletion_protection,
-            gateway_user_hooks=seed_after_create(vault.arns, config.region),
+            gateway_user_hooks=seed_new_user(vault.arns, config.region),
             gateway_user_after=vault.secrets,
         ),
         base.on_aws,
@@ -256,6 +256,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
             after=[*front.listeners, *cluster.capacity_providers, *roles.policies, kept.cache],
+            hooks=seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
         ),
         base.on_aws,
     )

@@ -32,14 +32,14 @@ ZONES = {"us-west-1": 2}
 @dataclass(frozen=True)
 class Registered(Resource):
     """A resource with all that was registered of it. inputs: as given. secret_inputs: which were secret.
-    depends_on: URNs, those of its inputs' sources included."""
+    depends_on: URNs, those of its inputs' sources included. hooks: moment -> names."""
 
     urn: str = ""
     parent: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     secret_inputs: Sequence[str] = ()
     depends_on: Sequence[str] = ()
-    after_create: Sequence[str] = ()
+    hooks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     custom: bool = True
 
 
@@ -130,7 +130,7 @@ class Recorder(mocks.MockMonitor):
             inputs=plain(wire),
             secret_inputs=sorted(key for key, value in wire.items() if holds_secret(value)),
             depends_on=sorted(request.dependencies),
-            after_create=list(request.hooks.after_create),
+            hooks={moment.name: list(names) for moment, names in request.hooks.ListFields()},
             custom=request.custom,
         )
         with self._lock:

@@ -61,9 +61,9 @@ def test_passwords_are_secret_and_a_later_run_does_not_set_them(either: StackGra
 
 def test_the_gateways_user_is_seeded_after_the_secrets_exist(either: StackGraph) -> None:
     user = either.one("User", "cache-gateway")
-    assert user.after_create == ["seed-secrets"]
+    assert user.hooks == {"after_create": ["seed-new-user"]}
     assert {s.urn for s in either.all("Secret")} <= set(user.depends_on)
-    assert either.one("User", "cache-default").after_create == []
+    assert either.one("User", "cache-default").hooks == {}
 
 
 def test_the_cache_stands_in_the_isolated_subnets(either: StackGraph) -> None:

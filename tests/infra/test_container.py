@@ -25,8 +25,9 @@ def test_the_definition_is_the_golden_one() -> None:
 
 
 def test_order_of_the_environment_does_not_matter() -> None:
-    backwards = dict(sorted(CONTAINER.environment.items(), reverse=True))
-    assert container_definitions(replace(CONTAINER, environment=backwards)) == container_definitions(
+    other_order = dict(sorted(CONTAINER.environment.items()))
+    assert list(other_order) != list(CONTAINER.environment)
+    assert container_definitions(replace(CONTAINER, environment=other_order)) == container_definitions(
         CONTAINER
     )
 

@@ -214,6 +214,17 @@ def test_without_a_key_and_a_terminal_the_command_says_what_to_do(
     assert "set OPENAI_API_KEY, or run this in a terminal" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("deployed")
+def test_typing_no_first_key_is_refused(
+    session: Any, arns: SecretArns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("infra.seed.sys.stdin", Mock(isatty=lambda: True))
+    monkeypatch.setattr("infra.seed.getpass.getpass", lambda _: "")
+    assert main(["--stack", "staging"]) == 1
+    assert "the OpenAI key is empty" in capsys.readouterr().err
+    assert not has_value(session, arns.openai)
+
+
 def test_a_stack_that_is_not_deployed_is_said(deployed: Mock, capsys: pytest.CaptureFixture[str]) -> None:
     deployed.return_value = subprocess.CompletedProcess([], 0, "{}", "")
     assert main(["--stack", "staging"]) == 1

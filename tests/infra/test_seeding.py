@@ -1,6 +1,7 @@
-"""The first `up` seeds by a resource hook; what the hook is given is enough to do it."""
+"""`pulumi up` seeds by resource hooks; what a hook is given is enough to do it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -8,18 +9,18 @@ import pytest
 
 import infra.seeding
 from infra.seed import SecretArns
-from infra.seeding import seed_after_create
+from infra.seeding import seed_before_tasks, seed_new_user
 
 ARNS = SecretArns("openai-arn", "pepper-arn", "owner-arn", "cache-arn")
 
 
 class Known:
-    """An output whose value is known, or not yet."""
+    """An output whose value is known, or (None) not yet."""
 
-    def __init__(self, value: SecretArns | None) -> None:
+    def __init__(self, value: Any) -> None:
         self.value = value
 
-    async def future(self) -> SecretArns | None:
+    async def future(self) -> Any:
         return self.value
 
 
@@ -35,47 +36,57 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def run_hook(monkeypatch: pytest.MonkeyPatch, known: SecretArns | None) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Register hooks, then run them as the engine does."""
     registered: list[Any] = []
 
     class Hook:
         def __init__(self, name: str, callback: Any, opts: Any = None) -> None:
-            registered.append((name, callback, opts))
+            assert opts is None, f"{name}: a hook with options might run during a preview"
+            registered.append(callback)
 
     monkeypatch.setattr(pulumi, "ResourceHook", Hook)
-    seed_after_create(Known(known), "us-east-1")  # type: ignore[arg-type]
-    [(name, callback, opts)] = registered
-    assert name == "seed-secrets"
-    assert opts is None, "a hook with options might run during a preview"
-    args = pulumi.ResourceHookArgs("urn", "the-user", "cache-gateway", "aws:elasticache/user:User")
-    asyncio.run(callback(args))
+
+    def run_hooks(make: Callable[..., Any], *given: Any) -> None:
+        make(*given)
+        [callback] = registered
+        asyncio.run(callback(pulumi.ResourceHookArgs("urn", "id-of-the-resource", "name", "type")))
+
+    return run_hooks
 
 
-def test_the_hook_seeds_the_user_that_was_made(seeded: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    run_hook(monkeypatch, ARNS)
+def test_a_new_user_is_seeded(seeded: list[Any], run: Callable[..., None]) -> None:
+    run(seed_new_user, Known(ARNS), "us-east-1")
+    assert seeded == [("session in us-east-1", ARNS, "id-of-the-resource")]
+
+
+def test_before_tasks_start_the_caches_user_is_seeded(seeded: list[Any], run: Callable[..., None]) -> None:
+    run(seed_before_tasks, Known(ARNS), "us-east-1", Known("the-user"))
     assert seeded == [("session in us-east-1", ARNS, "the-user")]
 
 
 def test_a_key_in_the_environment_becomes_the_first_openai_key(
-    seeded: list[Any], monkeypatch: pytest.MonkeyPatch
+    seeded: list[Any], run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-first")
-    run_hook(monkeypatch, ARNS)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-first\n")
+    run(seed_new_user, Known(ARNS), "us-east-1")
     assert seeded[1:] == [("session in us-east-1", "openai-arn", "sk-first")]
 
 
 def test_an_openai_key_that_is_there_is_not_replaced(
-    seeded: list[Any], monkeypatch: pytest.MonkeyPatch
+    seeded: list[Any], run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-second")
     monkeypatch.setattr(infra.seeding, "has_value", lambda *_: True)
-    run_hook(monkeypatch, ARNS)
+    run(seed_new_user, Known(ARNS), "us-east-1")
     assert len(seeded) == 1
 
 
-def test_a_user_made_before_the_secrets_is_an_error(
-    seeded: list[Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("arns", "user"), [(None, "the-user"), (ARNS, None)])
+def test_seeding_what_is_not_made_yet_is_an_error(
+    arns: SecretArns | None, user: str | None, seeded: list[Any], run: Callable[..., None]
 ) -> None:
-    with pytest.raises(RuntimeError, match="must depend on them"):
-        run_hook(monkeypatch, None)
+    with pytest.raises(RuntimeError, match="lacks a dependency"):
+        run(seed_before_tasks, Known(arns), "us-east-1", Known(user))
     assert seeded == []

@@ -66,6 +66,12 @@ def test_tasks_start_only_when_everything_they_need_is_there(
     assert either.one(kind, name).urn in either.waits_for(either.one("Service").urn)
 
 
+def test_secrets_are_seeded_before_the_first_task_starts(either: StackGraph) -> None:
+    service = either.one("Service")
+    assert service.hooks == {"before_create": ["seed-before-tasks"]}
+    assert {s.urn for s in either.all("Secret")} <= either.waits_for(service.urn)
+
+
 def test_scaling_counts_requests_per_target_and_cpu(staging: StackGraph, production: StackGraph) -> None:
     for graph, least, most in ((staging, 1, 4), (production, 3, 30)):
         target = graph.one("Target")
