@@ -121,6 +121,10 @@ class ProcessTable:
         self._write()
         return process
 
+    def find(self, pid: int) -> ManagedProcess:
+        """The process with that id. Raises KeyError."""
+        return self._running[pid][0]
+
     def forget(self, process: ManagedProcess) -> None:
         """Takes an ended process off the list."""
         self._running.pop(process.pid, None)

@@ -34,9 +34,11 @@ class LoadBalancer:
 
     def __init__(
         self, aws: LocalAws, folder: Path, logs: Path, authority: CertificateAuthority,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, name: str | None = None,
     ) -> None:  # fmt: skip
+        """name: of the load balancer; None takes the only one there is."""
         self._aws = aws
+        self._name = name
         self._clock = clock
         self._authority = authority
         self._access_log = logs / "balancer-access.log"
@@ -56,7 +58,7 @@ class LoadBalancer:
 
     def start(self, table: ProcessTable, hosts: list[str]) -> None:
         """Serves what is deployed. hosts: names of the certificate. Raises EnvoyError."""
-        deployed = deployed_balancer(self._aws)
+        deployed = deployed_balancer(self._aws, self._name)
         if deployed is None:
             return
         self._certificate = self._authority.issue("balancer", hosts)
@@ -73,7 +75,7 @@ class LoadBalancer:
 
     def reload(self) -> None:
         """Takes up what changed in the deployed listeners, rules and target groups."""
-        deployed = deployed_balancer(self._aws)
+        deployed = deployed_balancer(self._aws, self._name)
         if deployed is not None and deployed != self._deployed:
             self._apply(deployed)
 
@@ -111,6 +113,11 @@ class LoadBalancer:
         """Asks Envoy. Raises OSError when it is gone."""
         health = self._read_health()
         return sum(seen.active for targets in health.values() for seen in targets.values())
+
+    def is_draining(self, target_group_arn: str, target: Target) -> bool:
+        """Whether Envoy has stopped giving it requests, as of the last step asked of it."""
+        seen = self._read_health().get(target_group_arn, {}).get(target)
+        return seen is None or seen.draining
 
     def observed(self) -> dict[str, list[dict[str, Any]]]:
         """The targets' states as local AWS is to tell them; see `local.aws.exchange.observed`."""

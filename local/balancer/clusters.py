@@ -29,13 +29,28 @@ def cluster(group: TargetGroup, idle_timeout_s: int, endpoints: dict[str, Any]) 
         "type": "EDS",
         "eds_cluster_config": {"eds_config": endpoints, "service_name": group.name},
         "connect_timeout": CONNECT_TIMEOUT,
-        "lb_policy": "LEAST_REQUEST" if group.least_outstanding_requests else "ROUND_ROBIN",
+        "load_balancing_policy": {"policies": [{"typed_extension_config": _balancing(group)}]},
         "health_checks": [_health_check(group.health_check)],
         "ignore_health_on_host_removal": True,
-        "common_lb_config": {"healthy_panic_threshold": {"value": FAIL_OPEN_BELOW_PERCENT}},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": FAIL_OPEN_BELOW_PERCENT},
+            # Else Envoy gathers changes for a second, in which a draining target is still given requests.
+            "update_merge_window": "0s",
+        },
         "circuit_breakers": {"thresholds": [{**limits, "max_retries": UNLIMITED}]},
         "typed_extension_protocol_options": {http["name"]: http["typed_config"]},
     }
+
+
+def _balancing(group: TargetGroup) -> dict[str, Any]:
+    """Least outstanding requests of all targets, where Envoy by itself compares two at random."""
+    if group.least_outstanding_requests:
+        kind, options = "least_request.v3.LeastRequest", {"selection_method": "FULL_SCAN"}
+    else:
+        kind, options = "round_robin.v3.RoundRobin", {}
+    name = kind.partition(".")[0]
+    prefix = "load_balancing_policies"
+    return typed(f"envoy.{prefix}.{name}", f"extensions.{prefix}.{kind}", options)
 
 
 def endpoint(target: Target, draining: bool) -> dict[str, Any]:

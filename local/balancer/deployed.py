@@ -5,6 +5,9 @@ from typing import Any
 
 from local.aws.client import LocalAws
 
+DEFAULT_IDLE_TIMEOUT_S = 60
+"""An ALB's own (user guide, load balancer attributes); moto does not tell it."""
+
 
 @dataclass(frozen=True, order=True)
 class Target:
@@ -20,6 +23,15 @@ class Rule:
 
     conditions: tuple[dict[str, Any], ...]
     action: dict[str, Any]
+
+    @property
+    def target_group_arns(self) -> list[str]:
+        """Where the action forwards to, if it does."""
+        weighted = [
+            group["TargetGroupArn"] for group in self.action.get("ForwardConfig", {}).get("TargetGroups", [])
+        ]
+        single = self.action.get("TargetGroupArn")
+        return weighted or ([single] if single else [])
 
 
 @dataclass(frozen=True)
@@ -71,21 +83,25 @@ class DeployedBalancer:
     target_groups: tuple[TargetGroup, ...]
 
 
-def deployed_balancer(aws: LocalAws) -> DeployedBalancer | None:
-    """The stack's load balancer, or None if the program deploys none."""
-    balancers = aws.call("elbv2", "describe_load_balancers")["LoadBalancers"]
+def deployed_balancer(aws: LocalAws, name: str | None = None) -> DeployedBalancer | None:
+    """The load balancer of that name, or the first; None if the program deploys none."""
+    found = aws.call("elbv2", "describe_load_balancers")["LoadBalancers"]
+    balancers = [balancer for balancer in found if name in (None, balancer["LoadBalancerName"])]
     if not balancers:
         return None
     arn = balancers[0]["LoadBalancerArn"]
     attributes = _attributes(aws, "describe_load_balancer_attributes", LoadBalancerArn=arn)
     listeners = aws.call("elbv2", "describe_listeners", LoadBalancerArn=arn)["Listeners"]
+    served = tuple(_listener(aws, listener) for listener in listeners)
+    groups = sorted({arn for listener in served for rule in listener.rules for arn in rule.target_group_arns})
+    found_groups = (
+        aws.call("elbv2", "describe_target_groups", TargetGroupArns=groups)["TargetGroups"] if groups else []
+    )
     return DeployedBalancer(
         arn=arn,
-        idle_timeout_s=int(attributes["idle_timeout.timeout_seconds"]),
-        listeners=tuple(_listener(aws, listener) for listener in listeners),
-        target_groups=tuple(
-            _target_group(aws, group) for group in aws.call("elbv2", "describe_target_groups")["TargetGroups"]
-        ),
+        idle_timeout_s=int(attributes.get("idle_timeout.timeout_seconds", DEFAULT_IDLE_TIMEOUT_S)),
+        listeners=served,
+        target_groups=tuple(_target_group(aws, group) for group in found_groups),
     )
 
 

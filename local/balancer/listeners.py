@@ -79,6 +79,7 @@ def _http(
             "http_filters": [_trace_id(), _router()],
             "route_config": {
                 "name": f"listener-{deployed.port}",
+                "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
                 "request_headers_to_add": [{**forwarded_port, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
                 "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
             },
