@@ -49,7 +49,7 @@ class Balancer(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Balancer", name, None, opts)
-        self._name = name
+        self._prefix = name
         self._child = pulumi.ResourceOptions(parent=self)
         self._balancer = aws.lb.LoadBalancer(
             name,
@@ -105,7 +105,7 @@ class Balancer(pulumi.ComponentResource):
 
     def _forward(self, suffix: str, port: int, targets: aws.lb.TargetGroup) -> aws.lb.Listener:
         return aws.lb.Listener(
-            f"{self._name}-{suffix}",
+            f"{self._prefix}-{suffix}",
             load_balancer_arn=self._balancer.arn,
             port=port,
             protocol="HTTP",
@@ -115,7 +115,7 @@ class Balancer(pulumi.ComponentResource):
 
     def _https(self, targets: aws.lb.TargetGroup, https: Https) -> aws.lb.Listener:
         return aws.lb.Listener(
-            f"{self._name}-https",
+            f"{self._prefix}-https",
             load_balancer_arn=self._balancer.arn,
             port=HTTPS_PORT,
             protocol="HTTPS",
@@ -127,7 +127,7 @@ class Balancer(pulumi.ComponentResource):
 
     def _redirect(self) -> aws.lb.Listener:
         return aws.lb.Listener(
-            f"{self._name}-http",
+            f"{self._prefix}-http",
             load_balancer_arn=self._balancer.arn,
             port=HTTP_PORT,
             protocol="HTTP",
@@ -142,7 +142,7 @@ class Balancer(pulumi.ComponentResource):
 
     def _alias(self, https: Https) -> None:
         aws.route53.Record(
-            f"{self._name}-alias",
+            f"{self._prefix}-alias",
             zone_id=https.zone_id,
             name=https.domain_name,
             type="A",

@@ -48,7 +48,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Network", name, None, opts)
-        self._name = name
+        self._prefix = name
         self._child = pulumi.ResourceOptions(parent=self)
         self._vpc = aws.ec2.Vpc(
             name,
@@ -101,34 +101,34 @@ class Network(pulumi.ComponentResource):
     ) -> list[aws.ec2.Subnet]:
         return [
             aws.ec2.Subnet(
-                f"{self._name}-{tier}-{index}",
+                f"{self._prefix}-{tier}-{index}",
                 vpc_id=self.vpc_id,
                 cidr_block=str(cidr),
                 availability_zone=zones[index],
                 # Only the balancer and NAT stand in public subnets, and both get addresses of their own.
                 map_public_ip_on_launch=False,
-                tags={"Name": f"{self._name}-{tier}-{index}", "tier": tier},
+                tags={"Name": f"{self._prefix}-{tier}-{index}", "tier": tier},
                 opts=self._child,
             )
             for index, cidr in enumerate(ranges)
         ]
 
     def _route_table(self, tier: str) -> aws.ec2.RouteTable:
-        name = f"{self._name}-{tier}"
+        name = f"{self._prefix}-{tier}"
         return aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags={"Name": name}, opts=self._child)
 
     def _associate(self, suffix: str, subnet: aws.ec2.Subnet, table: aws.ec2.RouteTable) -> None:
         aws.ec2.RouteTableAssociation(
-            f"{self._name}-{suffix}", subnet_id=subnet.id, route_table_id=table.id, opts=self._child
+            f"{self._prefix}-{suffix}", subnet_id=subnet.id, route_table_id=table.id, opts=self._child
         )
 
     def _internet(self, public: Sequence[aws.ec2.Subnet]) -> aws.ec2.InternetGateway:
         gateway = aws.ec2.InternetGateway(
-            self._name, vpc_id=self.vpc_id, tags={"Name": self._name}, opts=self._child
+            self._prefix, vpc_id=self.vpc_id, tags={"Name": self._prefix}, opts=self._child
         )
         table = self._route_table("public")
         aws.ec2.Route(
-            f"{self._name}-public",
+            f"{self._prefix}-public",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
@@ -143,7 +143,7 @@ class Network(pulumi.ComponentResource):
     ) -> list[aws.ec2.NatGateway]:
         gateways = []
         for index, subnet in enumerate(public):
-            name = f"{self._name}-nat-{index}"
+            name = f"{self._prefix}-nat-{index}"
             address = aws.ec2.Eip(name, domain="vpc", tags={"Name": name}, opts=self._child)
             gateways.append(
                 aws.ec2.NatGateway(
@@ -161,7 +161,7 @@ class Network(pulumi.ComponentResource):
     ) -> aws.ec2.RouteTable:
         table = self._route_table(f"private-{index}")
         aws.ec2.Route(
-            f"{self._name}-private-{index}",
+            f"{self._prefix}-private-{index}",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             nat_gateway_id=gateway.id,
@@ -179,7 +179,7 @@ class Network(pulumi.ComponentResource):
     def _gateway_endpoints(self, region: str, tables: Sequence[aws.ec2.RouteTable]) -> None:
         """Keep traffic to S3 (image layers too) and DynamoDB off the NAT gateways, which charge for it."""
         for service in ("s3", "dynamodb"):
-            name = f"{self._name}-{service}"
+            name = f"{self._prefix}-{service}"
             aws.ec2.VpcEndpoint(
                 name,
                 vpc_id=self.vpc_id,

