@@ -52,7 +52,8 @@ class GracefulServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._lifecycle.draining:
             late = asyncio.get_running_loop().time() >= self._listening_until
-            self.should_exit = late or not self.server_state.connections
+            if late or not self.server_state.connections:
+                self.should_exit = True
         return await super().on_tick(counter)
 
     def _stop(self) -> None:

@@ -20,7 +20,7 @@ from app.aws import SecretsManager
 from app.telemetry import log_event
 
 REFRESH_S = 30.0
-MISSING_REFRESH_S = 5.0
+MISSING_REFRESH_S = 2.0
 ANSWER_WITHIN_S = 3.0
 LEAST_BETWEEN_S = 1.0
 

@@ -1,4 +1,4 @@
-"""Servers for tests: real processes on free loopback ports, ready when the constructor returns, stopped by their id."""
+"""Servers for tests: real processes on free loopback ports, ready when made, stopped by their id."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ STOP_WITHIN_S = 10.0
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], within_s: float = 5.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T | None], within_s: float = 5.0, what: str = "the condition") -> T:
     """Waits for a true value and returns it. Raises AssertionError when the time is over."""
     deadline = time.monotonic() + within_s
     while True:
@@ -128,7 +129,7 @@ class ValkeyServer:
 
     username = "gateway"
 
-    def __init__(self, password: str = "first-password", port: int | None = None) -> None:
+    def __init__(self, password: str, port: int | None = None) -> None:
         self.password = password
         self.port = port or free_port()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -167,10 +168,14 @@ def accepts(port: int) -> bool:
 
 
 class Relay:
-    """A TCP relay to a server that can be told to hang or to refuse, as a network does."""
+    """A TCP relay to a server that can be told to hang or to refuse, as a network does.
 
-    def __init__(self, target_port: int) -> None:
+    tls: what it speaks to its clients, plain when None.
+    """
+
+    def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target_port = target_port
+        self._tls = tls
         self._flowing = threading.Event()
         self._flowing.set()
         self._refusing = False
@@ -208,6 +213,8 @@ class Relay:
                 _shut(inner)
                 continue
             try:
+                if self._tls is not None:
+                    inner = self._tls.wrap_socket(inner, server_side=True)
                 outer = socket.create_connection(("127.0.0.1", self._target_port))
             except OSError:
                 _shut(inner)

@@ -9,8 +9,17 @@ import json
 import os
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from local.stand_in.server import StandIn
+from local.stand_in.server import CUT, StandIn
+
+
+class CuttingProtocol(HttpToolsProtocol):
+    """uvicorn's, with a way for the application to break the connection off, which ASGI does not have."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -38,7 +47,7 @@ def main() -> None:
         host=arguments.host,
         port=arguments.port,
         loop="uvloop",
-        http="httptools",
+        http=CuttingProtocol,
         ws="none",
         lifespan="off",
         log_level="critical",

@@ -23,8 +23,12 @@ JSON: Headers = [(b"content-type", b"application/json")]
 EVENTS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
 
 
+CUT = "stand_in.cut"
+"""The ASGI extension that `__main__.py` gives: {"abort": a function that drops the connection}."""
+
+
 class CutError(Exception):
-    """Ends the connection on purpose: the server drops what an application leaves unfinished."""
+    """Breaks the connection off on purpose, whatever was sent."""
 
 
 class ClientGoneError(Exception):
@@ -55,7 +59,7 @@ class StandIn:
             outcome = "client_gone"
         except CutError:
             outcome = "cut"
-            raise
+            scope["extensions"][CUT]["abort"]()
         finally:
             self._calls.end(call, outcome)
 

@@ -1,4 +1,4 @@
-"""The gateway as a process among real parts: Valkey, DynamoDB and Secrets Manager of moto, the OpenAI stand-in."""
+"""The gateway as a process among real parts: Valkey, moto's DynamoDB and Secrets Manager, the stand-in."""
 
 import contextlib
 import json
@@ -115,7 +115,7 @@ class Gateway:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
+    server = ValkeyServer("first-password")
     yield server
     server.stop()
 
@@ -175,7 +175,7 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_RESPONSE_CACHE_TTL_S": "3600",
         "GATEWAY_LONGEST_STREAM_S": "30",
         "GATEWAY_KEEP_ALIVE_S": "50",
-        "GATEWAY_STOP_TIMEOUT_S": "8",
+        "GATEWAY_STOP_TIMEOUT_S": "4",
         "GATEWAY_PING_INTERVAL_S": "0.2",
         "AWS_ENDPOINT_URL": aws.endpoint_url,
         "AWS_ACCESS_KEY_ID": "test",

@@ -8,7 +8,10 @@ import pytest
 from app.usage_chunk import with_usage_chunk
 from app.validate import chat_request
 
-REST = b'"model" : "m",\n "messages":[{"role":"user","content":"\\u00e9 \\"stream_options\\":{"}],"x":1.50,"stream":true'
+REST = (
+    b'"model" : "m",\n "messages":[{"role":"user","content":"\\u00e9 \\"stream_options\\":{"}],'
+    b'"x":1.50,"stream":true'
+)
 
 
 def sent(body: bytes) -> bytes:

@@ -1,0 +1,155 @@
+"""From a bearer key to its caller: what is remembered, for how long, and what an outage changes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app import identity
+from app.errors import ApiError
+from app.identity import FRESH_S, MAX_RECORDS, STALE_S, UNKNOWN_FRESH_S, Identity, bearer_token
+from app.keys import KeyRecord, hash_key, new_key
+from app.table import Table, TableUnavailableError
+from tests.app.conftest import PEPPER
+
+
+class FakeTable(Table):
+    """Records in memory, and an outage on demand."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, KeyRecord] = {}
+        self.gone = False
+        self.reads = 0
+
+    async def key_record(self, key_hash: str) -> KeyRecord | None:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.gone:
+            raise TableUnavailableError("gone")
+        return self.records.get(key_hash)
+
+    def new_key(self, **options: Any) -> str:
+        key, record = new_key(PEPPER, organization_id="org-1", project_id="proj_1", name="n", **options)
+        self.records[record.hash] = record
+        return key
+
+
+class Clock:
+    """A clock that only moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(identity, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def table() -> FakeTable:
+    return FakeTable()
+
+
+async def status(who: Identity, key: str) -> int:
+    try:
+        await who.identify(f"Bearer {key}", None, None)
+    except ApiError as refused:
+        return refused.status
+    return 200
+
+
+async def test_a_record_is_read_once_while_it_is_fresh(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    for _ in range(3):
+        assert await status(who, key) == 200
+    assert table.reads == 1
+    clock.now += FRESH_S
+    assert await status(who, key) == 200
+    assert table.reads == 2
+    assert FRESH_S <= 5
+
+
+async def test_concurrent_requests_of_a_key_share_a_read(table: FakeTable) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    assert await asyncio.gather(*(status(who, key) for _ in range(50))) == [200] * 50
+    assert table.reads == 1
+
+
+async def test_one_who_leaves_does_not_take_the_answer_from_the_others(table: FakeTable) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    first, second = (asyncio.create_task(status(who, key)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == 200
+
+
+async def test_an_unknown_key_is_remembered_briefly(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    stored = table.records.pop(hash_key(PEPPER, key))
+    assert [await status(who, key) for _ in range(3)] == [401] * 3
+    assert table.reads == 1
+    table.records[stored.hash] = stored
+    clock.now += UNKNOWN_FRESH_S
+    assert await status(who, key) == 200
+
+
+async def test_in_an_outage_a_known_key_stays_good_for_its_time(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    assert await status(who, key) == 200
+    table.gone = True
+    clock.now += FRESH_S
+    assert await status(who, key) == 200
+    reads = table.reads
+    assert await status(who, key) == 200
+    assert table.reads == reads, "not every request waits for a table that is gone"
+    clock.now += STALE_S
+    assert await status(who, key) == 503
+    table.gone = False
+    assert await status(who, key) == 200
+
+
+async def test_in_an_outage_a_revoked_key_stays_out(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    record = table.records[hash_key(PEPPER, key)]
+    table.records[record.hash] = KeyRecord(
+        **{name: getattr(record, name) for name in KeyRecord.__slots__} | {"status": "revoked"}
+    )
+    assert await status(who, key) == 401
+    table.gone = True
+    clock.now += FRESH_S
+    assert await status(who, key) == 401
+    assert await status(who, "sk-gw-" + "x" * 43) == 503
+
+
+async def test_what_does_not_look_like_a_key_costs_no_read(table: FakeTable) -> None:
+    who = Identity(table, PEPPER, 60)
+    assert await status(who, "sk-something-else") == 401
+    assert table.reads == 0
+
+
+async def test_a_flood_of_unknown_keys_is_bounded_in_memory(table: FakeTable) -> None:
+    who = Identity(table, PEPPER, 60)
+    for number in range(MAX_RECORDS + 10):
+        await status(who, f"sk-gw-{number:043}")
+    assert len(who._remembered) == MAX_RECORDS
+
+
+async def test_the_keys_own_limit_comes_before_the_default(table: FakeTable) -> None:
+    who = Identity(table, PEPPER, 60)
+    own = await who.identify(f"Bearer {table.new_key(requests_per_minute=5)}", None, None)
+    default = await who.identify(f"bearer {table.new_key()}", "org-1", "proj_1")
+    assert (own.requests_per_minute, default.requests_per_minute) == (5, 60)
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [(None, None), ("", None), ("Bearer", None), ("Bearer  x ", "x"), ("bearer x", "x"), ("Basic x", None)],
+)
+def test_the_token_of_a_header(header: str | None, token: str | None) -> None:
+    assert bearer_token(header) == token
