@@ -56,7 +56,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         returned = invoke_handler(request.tok)(InvokeRequest(self._aws, _plain(request.args)))
-        return provider_pb2.InvokeResponse(**{"return": _struct(returned)})
+        response = provider_pb2.InvokeResponse()
+        # The field's name is a word that Python keeps for itself.
+        getattr(response, "return").CopyFrom(_struct(returned))
+        return response
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return provider_pb2.CheckResponse(inputs=request.news)
