@@ -78,7 +78,7 @@ class CacheServer:
         wanted = {user.name: user.acl_rules for user in deployed.users}
         with self._operator() as client:
             for name in self._applied.keys() - wanted.keys():
-                client.execute_command("ACL", "DELUSER", name)
+                self._remove_user(client, name)
             for name, rules in wanted.items():
                 if self._applied.get(name) != rules:
                     self._set_user(client, name, rules)
@@ -86,6 +86,13 @@ class CacheServer:
                 if name in KNOWN_PARAMETERS:
                     client.config_set(name, value)
         self._applied = wanted
+
+    def _remove_user(self, client: "redis.Redis", name: str) -> None:
+        """Valkey always has a user `default`; without rules it may nothing."""
+        if name == "default":
+            self._set_user(client, name, ["reset"])
+        else:
+            client.acl_deluser(name)
 
     def _set_user(self, client: "redis.Redis", name: str, rules: list[str]) -> None:
         try:

@@ -32,8 +32,11 @@ class EcsAgent:
     """Runs one service."""
 
     def __init__(
-        self, machine: Machine, targets: TargetWatch, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, machine: Machine, targets: TargetWatch, clock: Callable[[], float] = time.monotonic,
+        cluster_name: str | None = None,
+    ) -> None:  # fmt: skip
+        """cluster_name: where the service is; None looks in all clusters."""
+        self._cluster_name = cluster_name
         self._machine = machine
         self._targets = targets
         self._clock = clock
@@ -65,7 +68,7 @@ class EcsAgent:
     def step(self) -> None:
         """Takes one look at what is deployed and what runs, and does what is due."""
         now = self._clock()
-        self.service = service = deployed_service(self._machine.aws)
+        self.service = service = deployed_service(self._machine.aws, self._cluster_name)
         if service is None:
             return
         for task in self.tasks:

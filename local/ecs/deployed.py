@@ -61,9 +61,10 @@ class Service:
     grace_period_s: int
 
 
-def deployed_service(aws: LocalAws) -> Service | None:
-    """The stack's service, or None if the program deploys none."""
-    for cluster_arn in aws.call("ecs", "list_clusters")["clusterArns"]:
+def deployed_service(aws: LocalAws, cluster_name: str | None = None) -> Service | None:
+    """The service of that cluster, or of any; None if the program deploys none."""
+    clusters = aws.call("ecs", "list_clusters")["clusterArns"]
+    for cluster_arn in [arn for arn in clusters if cluster_name in (None, arn.rpartition("/")[2])]:
         arns = aws.call("ecs", "list_services", cluster=cluster_arn)["serviceArns"]
         if arns:
             found = aws.call("ecs", "describe_services", cluster=cluster_arn, services=arns[:1])["services"][

@@ -31,6 +31,11 @@ class HealthChecker:
         self._numbers = itertools.count(1)
         self.health: Health = "UNKNOWN"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a check is under way."""
+        return self._running is not None
+
     def step(self, now: float) -> None:
         """Starts the check when it is due, and takes up its outcome when it has one."""
         if self._check is None:

@@ -30,7 +30,7 @@ class LogShipper:
         self.failure: str | None = None
 
     def ship(self) -> None:
-        """Puts the lines that were added since into the log stream; a refusal is kept in `failure`."""
+        """Puts the lines that were added since into the log stream; `failure` tells why not, if refused."""
         lines, offset = self._new_lines()
         if not lines:
             return
@@ -43,9 +43,10 @@ class LogShipper:
             self._create_stream()
             where = {"logGroupName": self._group, "logStreamName": self._stream}
             self._aws.call("logs", "put_log_events", **where, logEvents=events)
-            self.failure = None
         except ClientError as error:
             self.failure = f"logs are not shipped to {self._group}: {error}"
+            return
+        self.failure = None
         self._offset = offset
 
     def _create_stream(self) -> None:
