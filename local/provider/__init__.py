@@ -24,10 +24,11 @@ from local.provider import (
     s3,
     s3_bucket_settings,
     secretsmanager,
+    sns,
 )
 
 SERVICES = (
     acm, application_autoscaling, cloudwatch, docker_build, dynamodb, ec2_gateways, ec2_network, ec2_security,
-    ecr, ecs, elastic_load_balancing, elasticache, iam, kms, route53, s3, s3_bucket_settings, secretsmanager,
+    ecr, ecs, elastic_load_balancing, elasticache, iam, kms, route53, s3, s3_bucket_settings, secretsmanager, sns,
 )  # fmt: skip
 """The modules whose handlers are registered; a new service is added here."""

@@ -1,4 +1,4 @@
-"""The ECS agent with a small server as the container, on local AWS, beside a balancer that is told what to say."""
+"""The ECS agent with a small server as the container, on local AWS, beside a told load balancer."""
 
 import json
 import os
