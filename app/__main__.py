@@ -6,6 +6,7 @@ served to their end within the stop timeout; then the process ends with 0. A sec
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Generator
@@ -46,6 +47,10 @@ class GracefulServer(uvicorn.Server):
     async def startup(self, *arguments: object, **named: object) -> None:
         await super().startup(*arguments, **named)  # type: ignore[arg-type]
         if self.started:
+            # What is loaded by now stays: the collector need not walk through it, while requests wait, again
+            # and again.
+            gc.collect()
+            gc.freeze()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             log_event("serving", host=host, port=port)
 

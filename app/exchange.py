@@ -15,6 +15,9 @@ EVENT_STREAM: tuple[Header, ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
+WATCH_AFTER_S = 0.02
+"""Requests that take no longer than this spare themselves the watch for a client that leaves."""
+
 CLIENT_GONE_STATUS = 499
 """What the log says of a request whose client left; nobody receives it."""
 
@@ -36,7 +39,8 @@ class Exchange:
         request_id = "req_" + secrets.token_hex(16)
         self._receive = receive
         self._send = send
-        self._request_headers: list[Header] = scope["headers"]
+        # Of a header that is sent twice, the first counts.
+        self._request_headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._begun = False
         self._ended = False
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
@@ -53,10 +57,8 @@ class Exchange:
 
     def header(self, name: bytes) -> str | None:
         """The first value of a request header; `name` in lower case."""
-        for key, value in self._request_headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        value = self._request_headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """The whole body. Raises ApiError when it is too large or encoded, ClientGoneError."""
@@ -132,7 +134,7 @@ class Exchange:
 class ClientWatch:
     """See `Exchange.while_client_stays`."""
 
-    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_watcher")
+    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_timer", "_watcher")
 
     def __init__(self, exchange: Exchange, receive: Receive) -> None:
         self._exchange = exchange
@@ -141,6 +143,10 @@ class ClientWatch:
 
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+
+    def _start(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
 
     async def __aexit__(
@@ -149,7 +155,9 @@ class ClientWatch:
         exception: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._watcher.cancel()
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         if self._gone and isinstance(exception, asyncio.CancelledError):
             if self._task is not None:
                 self._task.uncancel()

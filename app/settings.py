@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "GATEWAY_"
 _SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
+_TOPIC_ARN = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
 
 
 class SettingsError(Exception):
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
     )
     cache_secret_arn: SecretArn = Field(description="the stack output cache_secret_arn")
     openai_secret_arn: SecretArn = Field(description="the stack output openai_secret_arn")
+    alert_topic_arn: Annotated[str, Field(pattern=_TOPIC_ARN)] = Field(
+        description="the SNS topic that spend alerts go to, the stack output alert_topic_arn"
+    )
     openai_base_url: Annotated[str, AfterValidator(_openai_base_url)] = Field(
         description="the API to forward to, for example https://api.openai.com/v1"
     )

@@ -4,6 +4,8 @@ Neither messages nor answers nor keys nor texts of exceptions are written: an ex
 of them.
 """
 
+import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -13,6 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
+
+FLUSH_AFTER_S = 0.02
+
+_lines: list[bytes] = []
+_flush_timer: asyncio.TimerHandle | None = None
 
 CacheOutcome = Literal["hit", "miss", "bypass"]
 
@@ -111,12 +118,17 @@ class RequestRecord:
 
 
 def log_request(record: RequestRecord) -> None:
-    _write(record.line())
+    """Logs with the other requests of this moment: a write for each would cost more than the line."""
+    global _flush_timer
+    _lines.append(_encoded(record.line()))
+    if _flush_timer is None:
+        _flush_timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, flush)
 
 
 def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
     """A line about the process itself. `fields` must hold nothing secret and no content."""
-    _write({"event": event, "level": level, **fields})
+    _lines.append(_encoded({"event": event, "level": level, **fields}))
+    flush()
 
 
 def log_exception(event: str, exception: BaseException, **fields: Any) -> None:
@@ -131,14 +143,23 @@ def log_exception(event: str, exception: BaseException, **fields: Any) -> None:
     )
 
 
-def _write(line: dict[str, Any]) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    try:
-        sys.stdout.buffer.write(orjson.dumps({"time": now, **line}) + b"\n")
+def flush() -> None:
+    """Writes what was logged, in order."""
+    global _flush_timer
+    if _flush_timer is not None:
+        _flush_timer.cancel()
+        _flush_timer = None
+    lines = b"".join(_lines)
+    _lines.clear()
+    # Nobody reads the log or its disk is full: requests go on without it.
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(lines)
         sys.stdout.buffer.flush()
-    except OSError:
-        # Nobody reads the log or its disk is full: requests go on without it.
-        pass
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return orjson.dumps({"time": now, **line}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class EventHandler(logging.Handler):

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_S = 10.0
 IDLE_CONNECTION_S = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
+_FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
+
 FORWARDED_REQUEST_HEADERS = (b"idempotency-key", b"openai-beta", b"x-client-request-id")
 RETURNED_HEADERS = ("openai-version", "retry-after", "retry-after-ms", "x-should-retry")
 
@@ -63,12 +65,16 @@ class Upstream:
     async def complete(self, method: str, path: str, exchange: Exchange, body: bytes | None = None) -> Answer:
         """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see."""
         began = time.monotonic()
+        response: aiohttp.ClientResponse | None = None
         try:
-            async with self._mapped_failures(), self._call(method, path, exchange, body) as response:
+            async with asyncio.timeout(self._longest_s):
+                response = await self._send(method, path, exchange, body)
                 answered = await _read(response)
-                return _checked(response, answered, self._key.value)
+        except _FAILURES as failure:
+            raise self._refusal(failure) from None
         finally:
-            exchange.record.upstream_ms = _since_ms(began)
+            self._finish(response, exchange, began)
+        return _checked(response, answered, self._key.value)
 
     @asynccontextmanager
     async def stream(
@@ -76,50 +82,51 @@ class Upstream:
     ) -> "AsyncIterator[aiohttp.StreamReader]":
         """Calls for server-sent events; what is read within the block has the same deadline.
 
-        Raises ApiError, from reading as well: upstream_cut when the connection ends before the body does.
+        Raises UpstreamRefusal, and ApiError, from reading as well: upstream_cut when the connection ends
+        before the body does.
         """
         began = time.monotonic()
+        response: aiohttp.ClientResponse | None = None
         try:
-            async with self._mapped_failures(), self._call("POST", path, exchange, body) as response:
+            async with asyncio.timeout(self._longest_s):
+                response = await self._send("POST", path, exchange, body)
                 if response.status != 200:
-                    refused = _checked(response, await _read(response), self._key.value)
-                    raise UpstreamRefusal(refused)
+                    raise UpstreamRefusal(_checked(response, await _read(response), self._key.value))
                 if response.content_type != "text/event-stream":
                     raise errors.upstream_malformed()
                 yield response.content
+        except _FAILURES as failure:
+            raise self._refusal(failure) from None
         finally:
-            exchange.record.upstream_ms = _since_ms(began)
+            self._finish(response, exchange, began)
 
-    @asynccontextmanager
-    async def _call(
-        self, method: str, path: str, exchange: Exchange, body: bytes | None
-    ) -> "AsyncIterator[aiohttp.ClientResponse]":
-        async with asyncio.timeout(self._longest_s):
-            response = await self._send(method, path, exchange, body)
-            try:
-                exchange.record.upstream_status = response.status
-                request_id = response.headers.get("x-request-id")
-                exchange.record.upstream_request_id = request_id[:200] if request_id else None
-                yield response
-            except BaseException:
-                # The connection goes with what was not read: that is what stops the upstream's work.
-                response.close()
-                raise
-            else:
-                response.release()
+    def _finish(self, response: aiohttp.ClientResponse | None, exchange: Exchange, began: float) -> None:
+        if response is not None:
+            # What was read to its end has given its connection back already. Otherwise the connection goes:
+            # that is what stops the upstream's work.
+            response.close()
+        exchange.record.upstream_ms = round((time.monotonic() - began) * 1000, 3)
+
+    def _refusal(self, failure: Exception) -> ApiError:
+        match failure:
+            case aiohttp.ServerTimeoutError():
+                return errors.upstream_unreachable()
+            case TimeoutError():
+                return errors.upstream_too_slow(self._longest_s)
+            case aiohttp.ClientPayloadError():
+                return errors.upstream_cut()
+            case aiohttp.ClientResponseError():
+                return errors.upstream_malformed()
+            case _:
+                return errors.upstream_unreachable()
 
     async def _send(
         self, method: str, path: str, exchange: Exchange, body: bytes | None
     ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("open() comes first")
         key = self._key.value
         if key is None:
             raise errors.no_openai_key()
-        headers = _request_headers(exchange, key, body)
-        response = await self._session.request(
-            method, self._base_url + path, data=body, headers=headers, allow_redirects=False
-        )
+        response = await self._request(key, method, path, exchange, body)
         if response.status != 401:
             return response
         # Perhaps the key was rotated just now. A refusal was not charged, so asking once more is safe.
@@ -128,34 +135,28 @@ class Upstream:
         newer = self._key.value
         if newer is None or newer == key:
             raise errors.openai_key_refused()
-        response = await self._session.request(
-            method,
-            self._base_url + path,
-            data=body,
-            headers=_request_headers(exchange, newer, body),
-            allow_redirects=False,
-        )
+        response = await self._request(newer, method, path, exchange, body)
         if response.status == 401:
             response.close()
             raise errors.openai_key_refused()
         return response
 
-    @asynccontextmanager
-    async def _mapped_failures(self) -> "AsyncIterator[None]":
-        try:
-            yield
-        except TimeoutError as late:
-            if isinstance(late, aiohttp.ServerTimeoutError):
-                raise errors.upstream_unreachable() from None
-            raise errors.upstream_too_slow(self._longest_s) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
-            raise errors.upstream_unreachable() from None
-        except aiohttp.ClientPayloadError:
-            raise errors.upstream_cut() from None
-        except (aiohttp.ClientResponseError, aiohttp.InvalidURL):
-            raise errors.upstream_malformed() from None
-        except (aiohttp.ClientError, OSError):
-            raise errors.upstream_unreachable() from None
+    async def _request(
+        self, key: str, method: str, path: str, exchange: Exchange, body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("open() comes first")
+        response = await self._session.request(
+            method,
+            self._base_url + path,
+            data=body,
+            headers=_request_headers(exchange, key, body),
+            allow_redirects=False,
+        )
+        exchange.record.upstream_status = response.status
+        request_id = response.headers.get("x-request-id")
+        exchange.record.upstream_request_id = request_id[:200] if request_id else None
+        return response
 
 
 class UpstreamRefusal(Exception):  # noqa: N818 (an answer, not a fault)
@@ -220,7 +221,3 @@ def _unreadable(status: int) -> ApiError:
     if status >= 500:
         return errors.upstream_failed(status)
     return errors.upstream_malformed()
-
-
-def _since_ms(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 3)

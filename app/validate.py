@@ -35,9 +35,8 @@ class ChatRequest:
 def chat_request(body: bytes) -> ChatRequest:
     """Parses and checks a body. Raises ApiError (400) that names the first field that is wrong."""
     fields = json_object(body)
-    for name, check in _FIELDS.items():
-        value = fields.get(name)
-        if value is not None:
+    for name, value in fields.items():
+        if value is not None and (check := _FIELDS.get(name)):
             check(name, value)
     if fields.get("model") is None:
         raise _missing("model", "the name of a model, for example gpt-4o-mini")

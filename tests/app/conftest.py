@@ -120,12 +120,9 @@ def valkey() -> Iterator[ValkeyServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def aws(valkey: ValkeyServer) -> Iterator[Aws]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    local = Aws(f"http://{host}:{port}", "", "")
+def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
+    """Makes the gateway's table and secrets."""
+    local = Aws(endpoint_url, "", "")
     local.client("dynamodb").create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -139,7 +136,15 @@ def aws(valkey: ValkeyServer) -> Iterator[Aws]:
     local.cache_secret_arn = local.new_secret(
         json.dumps({"username": valkey.username, "password": valkey.password})
     )
-    yield local
+    return local
+
+
+@pytest.fixture(scope="session")
+def aws(valkey: ValkeyServer) -> Iterator[Aws]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield prepare(f"http://{host}:{port}", valkey)
     server.stop()
 
 
@@ -169,6 +174,7 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_CACHE_URL": f"redis://127.0.0.1:{valkey_port}",
         "GATEWAY_CACHE_SECRET_ARN": aws.cache_secret_arn,
         "GATEWAY_OPENAI_SECRET_ARN": aws.openai_secret_arn,
+        "GATEWAY_ALERT_TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:alerts",
         "GATEWAY_OPENAI_BASE_URL": openai_base_url,
         "GATEWAY_KEY_PEPPER": PEPPER,
         "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
