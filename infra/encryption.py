@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.alerts import PUBLISHERS
 from infra.iam import document
 
 LOG_ACTIONS = (
@@ -81,5 +82,14 @@ def _key_policy(args: EncryptionArgs) -> pulumi.Output[str]:
                     ]
                 }
             },
+        },
+        {
+            # A topic that is encrypted takes messages only from whoever may use its key.
+            "Sid": "AlertsOfThisAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": list(PUBLISHERS)},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
         },
     )

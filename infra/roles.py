@@ -24,6 +24,7 @@ class RolesArgs:
     cache_secret_arn: pulumi.Input[str]
     table_arn: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
+    alert_topic_arn: pulumi.Input[str]
 
 
 class Roles(pulumi.ComponentResource):
@@ -104,5 +105,6 @@ def _task(args: RolesArgs) -> pulumi.Output[str]:
             ["s3:GetObject", "s3:PutObject"],
             [pulumi.Output.concat(args.bucket_arn, "/", RECORDS_PREFIX, "*")],
         ),
+        allow("TellPeople", ["sns:Publish"], [args.alert_topic_arn]),
     ]
     return document(*statements)

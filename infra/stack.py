@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_aws as aws
 
+from infra.alerts import Alerts, AlertsArgs
 from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs, Https
 from infra.cache import CACHE_PORT, Cache, CacheArgs
 from infra.cluster import Cluster, ClusterArgs
@@ -52,6 +53,7 @@ class Foundation:
     account_id: pulumi.Output[str]
     encryption: Encryption
     logs: Logs
+    alerts: Alerts
     network: Network
     security_groups: SecurityGroups
 
@@ -75,7 +77,7 @@ class Compute:
 
 
 def foundation(config: StackConfig) -> Foundation:
-    """Provider, key, log groups, network, and who may talk to whom in it."""
+    """Provider, key, log groups, alert topic, network, and who may talk to whom in it."""
     provider = aws.Provider("aws", region=config.region, default_tags={"tags": config.tags})
     on_aws = pulumi.ResourceOptions(providers=[provider])
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
@@ -99,6 +101,11 @@ def foundation(config: StackConfig) -> Foundation:
             retention_days=config.log_retention_days,
             container_insights=config.is_production,
         ),
+        on_aws,
+    )
+    alerts = Alerts(
+        "alerts",
+        AlertsArgs(account_id=account_id, key_arn=encryption.key_arn, emails=[config.owner]),
         on_aws,
     )
     network = Network(
@@ -127,7 +134,7 @@ def foundation(config: StackConfig) -> Foundation:
         ),
         on_aws,
     )
-    return Foundation(on_aws, account_id, encryption, logs, network, security_groups)
+    return Foundation(on_aws, account_id, encryption, logs, alerts, network, security_groups)
 
 
 def balancer(config: StackConfig, base: Foundation) -> Balancer:
@@ -214,6 +221,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             cache_secret_arn=kept.vault.cache_arn,
             table_arn=kept.storage.table_arn,
             bucket_arn=kept.storage.bucket_arn,
+            alert_topic_arn=base.alerts.topic_arn,
         ),
         base.on_aws,
     )
@@ -233,6 +241,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 cache_url=kept.cache.url,
                 cache_secret_arn=kept.vault.cache_arn,
                 openai_secret_arn=kept.vault.openai_arn,
+                alert_topic_arn=base.alerts.topic_arn,
             ),
             secrets=secret_environment(pepper_secret_arn=kept.vault.pepper_arn),
             region=config.region,
@@ -320,6 +329,7 @@ def export(
         "pepper_secret_arn": kept.vault.pepper_arn,
         "owner_secret_arn": kept.vault.owner_arn,
         "cache_secret_arn": kept.vault.cache_arn,
+        "alert_topic_arn": base.alerts.topic_arn,
     }
     for name, value in outputs.items():
         pulumi.export(name, value)

@@ -9,6 +9,7 @@ KEY_PATHS: dict[str, tuple[str | int, ...]] = {
     "ecr/repository:Repository": ("encryptionConfigurations", 0, "kmsKey"),
     "elasticache/replicationGroup:ReplicationGroup": ("kmsKeyId",),
     "secretsmanager/secret:Secret": ("kmsKeyId",),
+    "sns/topic:Topic": ("kmsMasterKeyId",),
 }
 
 # What turns encryption on, where naming a key alone does not.
@@ -19,7 +20,7 @@ SWITCHES: dict[str, tuple[str | int, ...]] = {
 
 
 def encrypted_with_the_stacks_key(graph: Graph) -> list[str]:
-    """Tables, buckets, caches, secrets, log groups and images are encrypted with a key of this stack."""
+    """Whatever holds data, messages, logs, secrets or images is encrypted with a key of this stack."""
     keys = key_arns(graph)
     found = []
     for kind, path in KEY_PATHS.items():

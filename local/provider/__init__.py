@@ -28,7 +28,24 @@ from local.provider import (
 )
 
 SERVICES = (
-    acm, application_autoscaling, cloudwatch, docker_build, dynamodb, ec2_gateways, ec2_network, ec2_security,
-    ecr, ecs, elastic_load_balancing, elasticache, iam, kms, route53, s3, s3_bucket_settings, secretsmanager, sns,
-)  # fmt: skip
+    acm,
+    application_autoscaling,
+    cloudwatch,
+    docker_build,
+    dynamodb,
+    ec2_gateways,
+    ec2_network,
+    ec2_security,
+    ecr,
+    ecs,
+    elastic_load_balancing,
+    elasticache,
+    iam,
+    kms,
+    route53,
+    s3,
+    s3_bucket_settings,
+    secretsmanager,
+    sns,
+)
 """The modules whose handlers are registered; a new service is added here."""

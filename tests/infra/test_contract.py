@@ -31,6 +31,7 @@ def test_the_gateway_accepts_what_is_rendered(either: StackGraph, monkeypatch: p
     assert settings.bucket_name == either.outputs["bucket_name"]
     assert settings.cache_url == f"rediss://{either.outputs['cache_endpoint']}"
     assert settings.openai_secret_arn == either.outputs["openai_secret_arn"]
+    assert settings.alert_topic_arn == either.outputs["alert_topic_arn"]
     assert settings.cache_secret_arn == either.outputs["cache_secret_arn"]
 
 

@@ -45,6 +45,8 @@ def test_invariants_look_at_something(either: StackGraph) -> None:
         "dynamodb/table:Table",
         "ecr/repository:Repository",
         "secretsmanager/secret:Secret",
+        "sns/topic:Topic",
+        "sns/topicPolicy:TopicPolicy",
         "kms/key:Key",
         "s3/bucket:Bucket",
         "s3/bucketPolicy:BucketPolicy",

@@ -50,6 +50,11 @@ def test_the_gateway_works_on_its_table_and_records(either: StackGraph) -> None:
     assert "dynamodb:DeleteTable" not in granted
 
 
+def test_the_gateway_may_publish_to_the_alert_topic_only(either: StackGraph) -> None:
+    assert grants(either, "task")["sns:Publish"] == {arn(either, "Topic", "alerts")}
+    assert [action for action in grants(either, "task") if action.startswith("sns:")] == ["sns:Publish"]
+
+
 def test_the_gateway_uses_the_stacks_key_only(either: StackGraph) -> None:
     key = {arn(either, "Key", "encryption")}
     assert grants(either, "task")["kms:Decrypt"] == grants(either, "task")["kms:GenerateDataKey"] == key

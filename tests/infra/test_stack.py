@@ -19,6 +19,7 @@ OUTPUTS = {
     "pepper_secret_arn",
     "owner_secret_arn",
     "cache_secret_arn",
+    "alert_topic_arn",
 }
 
 
