@@ -28,8 +28,13 @@ class UnknownConditionOperatorError(Exception):
 
 def is_allowed(statements: Iterable[Statement], request: AccessRequest) -> bool:
     """Whether the statements of one identity allow the request. Raises UnknownConditionOperatorError."""
-    effects = {statement["Effect"] for statement in statements if _applies(statement, request)}
+    effects = effects_of(statements, request)
     return "Deny" not in effects and "Allow" in effects
+
+
+def effects_of(statements: Iterable[Statement], request: AccessRequest) -> set[str]:
+    """The effects, Allow and Deny, of the statements that apply. Raises UnknownConditionOperatorError."""
+    return {statement["Effect"] for statement in statements if _applies(statement, request)}
 
 
 def statements_of(document: Mapping[str, Any]) -> list[Statement]:

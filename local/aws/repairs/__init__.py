@@ -8,6 +8,7 @@ from local.aws.repairs import (
     elasticache_replication_groups,
     elasticache_users,
     permissions,
+    s3,
 )
 
 
@@ -20,3 +21,4 @@ def repair_all() -> None:
     elasticache_replication_groups.repair()
     elasticache_users.repair()
     permissions.repair()
+    s3.repair()
