@@ -14,15 +14,9 @@ from collections.abc import Generator
 import uvicorn
 
 from app import settings
-from app.health import Lifecycle
+from app.lifecycle import Lifecycle, plan_stop
 from app.server import Application
 from app.telemetry import configure_logging, log_event
-
-NOTICE_S = 3.0
-"""How long a stopping task still takes new connections: until a balancer has seen that it is leaving."""
-
-CLOSING_S = 2.0
-"""What is kept of the stop timeout for the end itself, so that it comes before SIGKILL."""
 
 BAD_SETTINGS = 2
 
@@ -79,10 +73,9 @@ def main() -> int:
         return BAD_SETTINGS
     configure_logging()
     lifecycle = Lifecycle()
-    notice_s = min(NOTICE_S, configured.stop_timeout_s / 4)
-    closing_s = min(CLOSING_S, configured.stop_timeout_s / 4)
+    stop = plan_stop(configured.stop_timeout_s)
     config = uvicorn.Config(
-        Application(configured, lifecycle),
+        Application(configured, lifecycle, stop),
         host=configured.host,
         port=configured.port,
         loop="uvloop",
@@ -95,9 +88,9 @@ def main() -> int:
         proxy_headers=False,
         backlog=2048,
         timeout_keep_alive=configured.keep_alive_s,  # type: ignore[arg-type]
-        timeout_graceful_shutdown=configured.stop_timeout_s - notice_s - closing_s,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=stop.requests_s,  # type: ignore[arg-type]
     )
-    GracefulServer(config, lifecycle, notice_s).run()
+    GracefulServer(config, lifecycle, stop.notice_s).run()
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from app.lifecycle import Lifecycle
 from app.table import Table, TableUnavailableError
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 from app.vault import RotatingSecret, Vault
@@ -18,13 +19,6 @@ T = TypeVar("T")
 
 SEED = "set it with `python -m infra.seed --stack STACK`"
 REPORT_FRESH_S = 1.0
-
-
-@dataclass(slots=True)
-class Lifecycle:
-    """Where the process stands. draining: it was told to stop, serves what it has, and asks for no more."""
-
-    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)

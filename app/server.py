@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -14,8 +14,9 @@ from app.cache import ResponseCache
 from app.errors import ApiError
 from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
-from app.health import Lifecycle, Readiness
+from app.health import Readiness
 from app.identity import Identity
+from app.lifecycle import Closing, Lifecycle, StopPlan
 from app.settings import Settings
 from app.table import Table
 from app.telemetry import log_event, log_exception, log_request
@@ -34,10 +35,12 @@ _MODEL = "/v1/models/"
 class Application:
     """The gateway as an ASGI 3 application."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, stop: StopPlan) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
+        self._stop = stop
         self._in_flight = 0
+        self._idle = asyncio.Event()
         self._steps: Steps | None = None
         self._readiness: Readiness | None = None
 
@@ -60,20 +63,22 @@ class Application:
     @asynccontextmanager
     async def _open_parts(self) -> AsyncIterator[None]:
         settings = self._settings
-        async with AsyncExitStack() as stack:
-            dynamodb, secretsmanager = await stack.enter_async_context(open_clients(settings.region))
+        async with (
+            open_clients(settings.region) as (dynamodb, secretsmanager),
+            Closing(self._stop.closing_s) as closing,
+        ):
             table = Table(dynamodb, settings.table_name)
             vault = Vault(
                 secretsmanager, openai_arn=settings.openai_secret_arn, cache_arn=settings.cache_secret_arn
             )
             await vault.open()
-            stack.push_async_callback(vault.close)
+            closing.add("vault", vault.close)
             valkey = Valkey(settings.cache_url, vault.cache_credentials)
             await valkey.open()
-            stack.push_async_callback(valkey.close)
+            closing.add("valkey", valkey.close)
             upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
             await upstream.open()
-            stack.push_async_callback(upstream.close)
+            closing.add("upstream", upstream.close)
             self._steps = Steps(
                 identity=Identity(
                     table, settings.key_pepper.get_secret_value(), settings.requests_per_minute
@@ -84,7 +89,14 @@ class Application:
                 ping_interval_s=settings.ping_interval_s,
             )
             self._readiness = Readiness(self._lifecycle, table, valkey, vault)
+            # Those that were cut short still say so, and settle, before what they need is closed.
+            closing.add("requests", self._requests_end)
             yield
+
+    async def _requests_end(self) -> None:
+        while self._in_flight:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -112,6 +124,8 @@ class Application:
             await exchange.refuse(errors.internal(exchange.record.request_id))
         finally:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
             log_request(exchange.record)
 
     async def _route(self, exchange: Exchange, path: str) -> None:
