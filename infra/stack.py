@@ -27,6 +27,7 @@ from infra.network import Network, NetworkArgs
 from infra.registry import Registry, RegistryArgs
 from infra.roles import Roles, RolesArgs
 from infra.scaling import Scaling, ScalingArgs
+from infra.secret_access import SecretAccess, SecretAccessArgs, SecretReaders
 from infra.security_groups import SecurityGroups, SecurityGroupsArgs
 from infra.seeding import seed_before_tasks, seed_new_user
 from infra.service import Service, ServiceArgs
@@ -222,6 +223,19 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             table_arn=kept.storage.table_arn,
             bucket_arn=kept.storage.bucket_arn,
             alert_topic_arn=base.alerts.topic_arn,
+        ),
+        base.on_aws,
+    )
+    SecretAccess(
+        "secret-access",
+        SecretAccessArgs(
+            account_id=base.account_id,
+            secrets={
+                "openai": SecretReaders(kept.vault.openai_arn, [roles.task_role_arn]),
+                "pepper": SecretReaders(kept.vault.pepper_arn, [roles.execution_role_arn]),
+                "owner": SecretReaders(kept.vault.owner_arn),
+                "cache": SecretReaders(kept.vault.cache_arn),
+            },
         ),
         base.on_aws,
     )

@@ -30,6 +30,7 @@ from policy.network import (
     security_groups_are_acyclic,
 )
 from policy.resource import Graph
+from policy.secrets import every_secret_names_its_readers
 
 Invariant = Callable[[Graph], list[str]]
 
@@ -44,6 +45,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     cache_is_authenticated_over_tls,
     no_secret_in_plain_environment,
     secrets_come_by_reference,
+    every_secret_names_its_readers,
     containers_are_unprivileged,
     no_wildcard_action,
     every_wildcard_resource_has_a_reason,

@@ -20,7 +20,8 @@ TRANSACTION_ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "Dele
 
 @dataclass(frozen=True)
 class Call:
-    """A call to an AWS API. service: the signing name. resource: the ARN, where moto knows it."""
+    """A call to an AWS API. service: the signing name. resource: the ARN, where moto knows it.
+    principal_arn: of the role that calls."""
 
     service: str
     operation: str
@@ -28,6 +29,7 @@ class Call:
     account: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     resource: str | None = None
+    principal_arn: str = ""
 
 
 def needed(call: Call) -> list[AccessRequest]:
@@ -90,6 +92,7 @@ def _context(call: Call) -> dict[str, str]:
     return {
         "aws:RequestedRegion": call.region,
         "aws:PrincipalAccount": call.account,
+        "aws:PrincipalArn": call.principal_arn,
         "aws:ResourceAccount": call.account,
         "aws:SecureTransport": "true",
         "aws:SourceIp": "127.0.0.1",

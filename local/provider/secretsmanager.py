@@ -1,4 +1,4 @@
-"""Secrets Manager secrets, without values: the program never knows one."""
+"""Secrets Manager secrets, without values (the program never knows one), and who may read them."""
 
 from local.provider.registry import Created, ResourceRequest, resource
 
@@ -14,3 +14,10 @@ def secret(request: ResourceRequest) -> Created:
     if policy := request.get("policy"):
         request.call("secretsmanager", "put_resource_policy", SecretId=created["ARN"], ResourcePolicy=policy)
     return Created(created["ARN"], {"arn": created["ARN"], "name": name})
+
+
+@resource("aws:secretsmanager/secretPolicy:SecretPolicy")
+def secret_policy(request: ResourceRequest) -> Created:
+    arn = request["secretArn"]
+    request.call("secretsmanager", "put_resource_policy", SecretId=arn, ResourcePolicy=request["policy"])
+    return Created(arn)

@@ -36,6 +36,7 @@ from policy.network import (
     security_groups_are_acyclic,
 )
 from policy.resource import Resource, containers
+from policy.secrets import every_secret_names_its_readers
 from tests.infra.graph import Registered
 
 Mutate = Callable[..., list[Resource]]
@@ -238,6 +239,7 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         security_groups_are_acyclic,
         no_secret_in_plain_environment,
         secrets_come_by_reference,
+        every_secret_names_its_readers,  # in test_secrets.py
         containers_are_unprivileged,
         no_wildcard_action,
         every_wildcard_resource_has_a_reason,

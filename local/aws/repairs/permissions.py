@@ -1,7 +1,7 @@
 """IAM: moto lets every caller do everything, or else evaluates no conditions and few resources.
 
-Here calls made as a role are checked against the role's policies, with resources, conditions and the customer
-keys behind secrets, tables and objects. Every other access key is taken for the account's root, as stock moto
+Here calls made as a role are checked against the role's policies, with resources, conditions, the customer
+keys behind secrets, tables and objects, and what a secret's own policy denies. Every other access key is taken for the account's root, as stock moto
 does, so that a person can look at local AWS with any key. Signatures are not checked.
 """
 
@@ -68,10 +68,18 @@ def _authorize(response: Any, resource: str) -> None:
     if role is None:
         return
     call = Call(
-        service, _operation(response), region, response.current_account, _parameters(response), resource
+        service,
+        _operation(response),
+        region,
+        response.current_account,
+        _parameters(response),
+        resource,
+        role.role_arn,
     )
     call = Call(**{**vars(call), "resource": _resource(call)})
     statements = _statements(response.current_account, role.role_arn)
+    if service == "secretsmanager":
+        statements += _refusals_of_secret(call)
     for request in [*needed(call), *_keys(call)]:
         if request.action not in ALWAYS_ALLOWED and not is_allowed(statements, request):
             _deny(response, role.arn, request)
@@ -131,6 +139,13 @@ def _keys(call: Call) -> list[AccessRequest]:
     else:
         return []
     return [needed_key(call, operation, _key_arn(call, key)) for key, operation in keys.items() if key]
+
+
+def _refusals_of_secret(call: Call) -> list[Statement]:
+    """What the secret's own policy denies to everybody that it does not spare."""
+    secret = _secret(call, call.parameters.get("SecretId", ""))
+    policy = json.loads((secret and secret.policy) or "{}")
+    return [s for s in statements_of(policy) if s["Effect"] == "Deny" and s.get("Principal") == "*"]
 
 
 def _secret(call: Call, asked: str) -> Any:

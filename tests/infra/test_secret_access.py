@@ -1,0 +1,37 @@
+"""A secret's own policy names who reads it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.infra.graph import ACCOUNT, StackGraph
+
+
+def statements(graph: StackGraph, secret: str) -> dict[str, Any]:
+    policy = graph.one("SecretPolicy", f"secret-access-{secret}")
+    assert policy.get("secretArn") == graph.one("Secret", f"vault-{secret}").get("arn")
+    return {s["Sid"]: s for s in json.loads(policy.get("policy"))["Statement"]}
+
+
+@pytest.mark.parametrize(("secret", "role"), [("openai", "task"), ("pepper", "execution")])
+def test_what_the_gateway_alone_needs_is_denied_to_everybody_else(
+    either: StackGraph, secret: str, role: str
+) -> None:
+    denial = statements(either, secret)["ReadByItsRolesOnly"]
+    assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
+    assert denial["Action"] == "secretsmanager:GetSecretValue"
+    assert denial["Condition"] == {
+        "ArnNotEquals": {"aws:PrincipalArn": [either.one("Role", role).get("arn")]}
+    }
+
+
+@pytest.mark.parametrize("secret", ["openai", "pepper", "owner", "cache"])
+def test_no_secret_leaves_the_account(either: StackGraph, secret: str) -> None:
+    denial = statements(either, secret)["ThisAccountOnly"]
+    assert denial["Condition"] == {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
+
+
+@pytest.mark.parametrize("secret", ["owner", "cache"])
+def test_a_person_whom_iam_allows_reads_what_people_work_with(either: StackGraph, secret: str) -> None:
+    assert set(statements(either, secret)) == {"ThisAccountOnly"}
