@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from app.endpoints.endpoint import ApiRequest
 from app.identity import Caller
 from app.telemetry import CacheOutcome
-from app.validate import ChatRequest
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -51,17 +51,15 @@ class ResponseCache:
         self._ttl_s = ttl_s
         self._upstream_url = upstream_url
 
-    async def look_up(
-        self, endpoint: str, request: ChatRequest, caller: Caller, cache_control: str | None
-    ) -> Lookup:
+    async def look_up(self, request: ApiRequest, caller: Caller, cache_control: str | None) -> Lookup:
         """Looks for an answer.
 
         cache_control: the caller's header; no-cache asks for a fresh answer, no-store also not to keep it.
         """
         wishes = (cache_control or "").lower()
-        if self._ttl_s == 0 or "no-store" in wishes or not is_repeatable(request):
+        if self._ttl_s == 0 or "no-store" in wishes or not request.endpoint.is_repeatable(request):
             return BYPASS
-        key = self._key(endpoint, request, caller)
+        key = self._key(request, caller)
         try:
             epoch, entry = await self._valkey.execute("MGET", _epoch_key(caller), key)
         except (ValkeyUnavailableError, ValkeyReplyError):
@@ -78,21 +76,15 @@ class ResponseCache:
             stored = self._valkey.execute("SET", slot.key, _pack(answer, slot.epoch), "EX", self._ttl_s)
             stored.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _key(self, endpoint: str, request: ChatRequest, caller: Caller) -> str:
+    def _key(self, request: ApiRequest, caller: Caller) -> str:
         digest = fingerprint(
             self._upstream_url,
-            endpoint,
+            request.endpoint.path,
             caller.organization_id,
             caller.project_id,
             canonical(request.body, request.fields),
         )
         return f"cache:{{{caller.project_id}}}:{digest}"
-
-
-def is_repeatable(request: ChatRequest) -> bool:
-    """Whether the caller asked for an answer that may be the same each time, and for no side effect."""
-    fields = request.fields
-    return (fields.get("temperature") == 0 or fields.get("seed") is not None) and not fields.get("store")
 
 
 def canonical(body: bytes, fields: dict[str, object]) -> bytes:

@@ -15,17 +15,13 @@ import orjson
 from app import errors
 from app.admission import Admission
 from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.endpoints import ApiRequest, Endpoint
 from app.errors import Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
-from app.sse import PING, CompletionStream, MalformedStreamError
-from app.telemetry import parse_usage
+from app.sse import PING, MalformedStreamError
 from app.upstream import Answer, Upstream, UpstreamRefusal
-from app.usage_chunk import with_usage_chunk
-from app.validate import MAX_BODY_BYTES, ChatRequest, chat_request
-
-CHAT_COMPLETIONS = "/chat/completions"
-"""Paths here are relative to the base URL, which ends in /v1 on both sides."""
+from app.validate import MAX_BODY_BYTES
 
 END_WITHIN_S = 0.5
 
@@ -41,15 +37,13 @@ class Steps:
     ping_interval_s: float
 
 
-async def chat_completions(exchange: Exchange, steps: Steps) -> None:
-    """POST /v1/chat/completions. Raises ApiError, ClientGoneError."""
+async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
+    """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
-    request = chat_request(await exchange.read_body(MAX_BODY_BYTES))
+    request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
     exchange.record.model, exchange.record.stream = request.model, request.stream
     async with exchange.while_client_stays():
-        lookup = await steps.cache.look_up(
-            CHAT_COMPLETIONS, request, caller, exchange.header(b"cache-control")
-        )
+        lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
         exchange.record.cache = lookup.outcome
         exchange.headers.append((b"x-cache", lookup.outcome.encode()))
         if lookup.answer is not None:
@@ -100,7 +94,7 @@ async def _admit(exchange: Exchange, steps: Steps, caller: Caller) -> None:
     exchange.headers += grant.headers
 
 
-async def _replay(exchange: Exchange, request: ChatRequest, answer: bytes) -> None:
+async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> None:
     if request.stream:
         await exchange.begin_stream()
         await exchange.end_stream(answer)
@@ -108,10 +102,10 @@ async def _replay(exchange: Exchange, request: ChatRequest, answer: bytes) -> No
         await exchange.answer(200, answer)
 
 
-async def _complete(exchange: Exchange, steps: Steps, request: ChatRequest, lookup: Lookup) -> None:
-    answer = await steps.upstream.complete("POST", CHAT_COMPLETIONS, exchange, request.body)
-    exchange.record.usage = parse_usage(answer.value.get("usage"))
-    if lookup.slot and answer.status == 200 and "error" not in answer.value and answer.value.get("choices"):
+async def _complete(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup) -> None:
+    answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
+    exchange.record.usage = request.endpoint.usage_of(answer.value)
+    if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         steps.cache.keep(lookup.slot, answer.body)
     await _pass_on(exchange, answer)
 
@@ -123,12 +117,15 @@ async def _pass_on(exchange: Exchange, answer: Answer) -> None:
     await exchange.answer(answer.status, answer.body, answer.headers)
 
 
-async def _stream(exchange: Exchange, steps: Steps, request: ChatRequest, lookup: Lookup) -> None:
-    events = CompletionStream(strip_usage=not request.include_usage)
+async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup) -> None:
+    endpoint = request.endpoint
+    events = endpoint.events(request)
     kept = Kept(lookup)
     pings = Pings(exchange, steps.ping_interval_s)
     try:
-        async with steps.upstream.stream(CHAT_COMPLETIONS, exchange, with_usage_chunk(request)) as upstream:
+        async with steps.upstream.stream(
+            endpoint.path, exchange, endpoint.body_for_stream(request)
+        ) as upstream:
             await exchange.begin_stream((_processing_ms(exchange),))
             while not events.done and (data := await upstream.readany()):
                 passed = events.feed(data)

@@ -11,6 +11,7 @@ from app import errors, gateway
 from app.admission import Admission
 from app.aws import open_clients
 from app.cache import ResponseCache
+from app.endpoints import ENDPOINTS
 from app.errors import ApiError
 from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
@@ -29,6 +30,7 @@ MAX_IN_FLIGHT = MAX_CONNECTIONS
 
 T = TypeVar("T")
 
+_ENDPOINTS = {"/v1" + endpoint.path: endpoint for endpoint in ENDPOINTS}
 _MODEL = "/v1/models/"
 
 
@@ -131,9 +133,9 @@ class Application:
     async def _route(self, exchange: Exchange, path: str) -> None:
         steps = _opened(self._steps)
         method = exchange.record.method
-        if path == "/v1/chat/completions":
+        if (endpoint := _ENDPOINTS.get(path)) is not None:
             _require("POST", method, path)
-            await gateway.chat_completions(exchange, steps)
+            await gateway.handle(exchange, steps, endpoint)
         elif path == "/v1/models":
             _require("GET", method, path)
             await gateway.list_models(exchange, steps)

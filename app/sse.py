@@ -1,4 +1,4 @@
-"""A stream of chat completion chunks on its way through: whole events, checked, the usage taken out.
+"""A stream of server-sent events on its way through: whole events, checked, the usage taken out.
 
 An event is passed on byte for byte once it is complete, so that whatever the gateway says next (a ping, an
 error) stands between events, and a stream that is cut never ends in half a line. Form: the WHATWG HTML
@@ -6,10 +6,11 @@ standard, section "Server-sent events".
 """
 
 import re
+from abc import ABC, abstractmethod
 
 import orjson
 
-from app.telemetry import Usage, parse_usage
+from app.usage import Usage, parse_usage
 
 PING = b": ping\n\n"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -22,21 +23,24 @@ class MalformedStreamError(Exception):
     """An event is not JSON, or grows without an end."""
 
 
-class CompletionStream:
+class EventStream(ABC):
     """What is known of a stream so far.
 
-    strip_usage: drop the chunk that only carries usage, which the caller did not ask for. done: `[DONE]`
-    came, the only sign of a complete answer. failed: the upstream reported an error within the stream.
+    done: the event came that is the only sign of a complete answer. failed: the upstream reported an error
+    within the stream. usage: what the upstream said of it.
     """
 
-    __slots__ = ("_rest", "_strip_usage", "done", "failed", "usage")
+    __slots__ = ("_rest", "done", "failed", "usage")
 
-    def __init__(self, *, strip_usage: bool) -> None:
-        self._strip_usage = strip_usage
+    def __init__(self) -> None:
         self._rest = b""
         self.done = False
         self.failed = False
         self.usage: Usage | None = None
+
+    @abstractmethod
+    def _is_passed(self, event: bytes) -> bool:
+        """Takes notice of a whole event; whether the caller is to see it. Raises MalformedStreamError."""
 
     def feed(self, data: bytes) -> bytes:
         """Takes what arrived; returns the events to pass on. Raises MalformedStreamError."""
@@ -54,6 +58,19 @@ class CompletionStream:
         if len(self._rest) > MAX_EVENT_BYTES:
             raise MalformedStreamError
         return passed[0] if len(passed) == 1 else b"".join(passed)
+
+
+class CompletionStream(EventStream):
+    """Chunks of chat completions and completions, which end in `[DONE]`.
+
+    strip_usage: drop the chunk that only carries usage, which the caller did not ask for.
+    """
+
+    __slots__ = ("_strip_usage",)
+
+    def __init__(self, *, strip_usage: bool) -> None:
+        super().__init__()
+        self._strip_usage = strip_usage
 
     def _is_passed(self, event: bytes) -> bool:
         data = event_data(event)

@@ -16,45 +16,14 @@ from typing import Any, Literal
 
 import orjson
 
+from app.usage import Usage
+
 FLUSH_AFTER_S = 0.02
 
 _lines: list[bytes] = []
 _flush_timer: asyncio.TimerHandle | None = None
 
 CacheOutcome = Literal["hit", "miss", "bypass"]
-
-
-@dataclass(slots=True)
-class Usage:
-    """An answer's tokens as the upstream counted them."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-def parse_usage(usage: object) -> Usage | None:
-    """The `usage` object of a chat completion, or None when it is not one."""
-    if not isinstance(usage, dict):
-        return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(prompt) is not int or type(completion) is not int:
-        return None
-    total = usage.get("total_tokens")
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=total if type(total) is int else prompt + completion,
-        cached_tokens=_detail(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_detail(usage.get("completion_tokens_details"), "reasoning_tokens"),
-    )
-
-
-def _detail(details: object, name: str) -> int:
-    count = details.get(name) if isinstance(details, dict) else None
-    return count if type(count) is int else 0
 
 
 @dataclass(slots=True)

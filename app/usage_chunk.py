@@ -2,34 +2,34 @@
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
-
-from app.validate import ChatRequest
 
 # A quote that is escaped belongs to a longer key; text cannot hold the bare form.
 _OPTIONS = re.compile(rb'(?<!\\)"stream_options"\s*:\s*\{')
 _ASK = b'"include_usage":true'
 
 
-def with_usage_chunk(request: ChatRequest) -> bytes:
-    """The body to send: the caller's own when it asks for the chunk already."""
-    if request.include_usage:
-        return request.body
-    options = request.fields.get("stream_options")
-    if options is None and "stream_options" not in request.fields:
-        return _after(request.body, request.body.index(b"{") + 1, b'"stream_options":{' + _ASK + b"}")
+def with_usage_chunk(body: bytes, fields: Mapping[str, Any], *, asked_for: bool) -> bytes:
+    """The body to send: the caller's own when it asks for the chunk already. `fields`: the body, parsed."""
+    if asked_for:
+        return body
+    options = fields.get("stream_options")
+    if options is None and "stream_options" not in fields:
+        return _after(body, body.index(b"{") + 1, b'"stream_options":{' + _ASK + b"}")
     if isinstance(options, dict) and "include_usage" not in options:
-        found = list(_OPTIONS.finditer(request.body))
+        found = list(_OPTIONS.finditer(body))
         if len(found) == 1:
-            edited = _after(request.body, found[0].end(), _ASK)
+            edited = _after(body, found[0].end(), _ASK)
             if orjson.loads(edited).get("stream_options", {}).get("include_usage") is True:
                 return edited
     # It says null or false in so many words, or spells the key in an unusual way: written anew, with Python's
     # own parser, which keeps integers of any size.
-    fields = json.loads(request.body)
-    fields["stream_options"] = {**(options or {}), "include_usage": True}
-    return json.dumps(fields, separators=(",", ":")).encode()
+    rewritten = json.loads(body)
+    rewritten["stream_options"] = {**(options or {}), "include_usage": True}
+    return json.dumps(rewritten, separators=(",", ":")).encode()
 
 
 def _after(body: bytes, position: int, member: bytes) -> bytes:

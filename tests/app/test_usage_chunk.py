@@ -5,8 +5,7 @@ import json
 import orjson
 import pytest
 
-from app.usage_chunk import with_usage_chunk
-from app.validate import chat_request
+from app.endpoints import CHAT_COMPLETIONS
 
 REST = (
     b'"model" : "m",\n "messages":[{"role":"user","content":"\\u00e9 \\"stream_options\\":{"}],'
@@ -15,7 +14,7 @@ REST = (
 
 
 def sent(body: bytes) -> bytes:
-    return with_usage_chunk(chat_request(body))
+    return CHAT_COMPLETIONS.body_for_stream(CHAT_COMPLETIONS.parse(body))
 
 
 def test_the_option_is_put_before_the_first_field() -> None:

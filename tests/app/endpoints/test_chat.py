@@ -1,4 +1,4 @@
-"""What is refused before anything is spent on it, and that the rest passes."""
+"""Which chat requests are refused before anything is spent on them, which pass, what bounds their tokens."""
 
 import json
 from typing import Any
@@ -8,22 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.endpoints import CHAT_COMPLETIONS, ApiRequest
+from app.endpoints.bounds import IMAGE_TOKENS
 from app.errors import ApiError
-from app.validate import ChatRequest, chat_request
 
 GOOD: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
 
 
-def checked(body: bytes) -> ChatRequest | ApiError:
+def checked(body: bytes) -> ApiRequest | ApiError:
     try:
-        return chat_request(body)
+        return CHAT_COMPLETIONS.parse(body)
     except ApiError as refused:
         return refused
 
 
 def refusal(body: bytes) -> ApiError:
     with pytest.raises(ApiError) as refused:
-        chat_request(body)
+        CHAT_COMPLETIONS.parse(body)
     assert refused.value.status == 400
     assert refused.value.kind == "invalid_request_error"
     return refused.value
@@ -33,7 +34,7 @@ def test_the_body_is_kept_byte_for_byte() -> None:
     body = (
         b' {"model" : "gpt-4o-mini", "top_p":0.50,"messages":[{"role":"user","content":"\\u00e9"}],"x":{}} '
     )
-    request = chat_request(body)
+    request = CHAT_COMPLETIONS.parse(body)
     assert request.body is body
     assert (request.model, request.stream, request.include_usage) == ("gpt-4o-mini", False, False)
 
@@ -102,7 +103,7 @@ def test_a_wrong_field_is_named(change: dict[str, Any], param: str, code: str) -
     ],
 )
 def test_what_openai_takes_passes(change: dict[str, Any]) -> None:
-    chat_request(orjson.dumps({**GOOD, **change}))
+    CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change}))
 
 
 @pytest.mark.parametrize(
@@ -170,3 +171,80 @@ def test_any_json_is_either_accepted_or_refused_with_a_field(change: dict[str, A
 @given(st.binary(max_size=200))
 def test_any_bytes_are_answered(body: bytes) -> None:
     refusal(body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, False),
+        ({"temperature": 0}, True),
+        ({"temperature": 0.0}, True),
+        ({"temperature": 0.1}, False),
+        ({"temperature": None}, False),
+        ({"seed": 7}, True),
+        ({"seed": 0}, True),
+        ({"seed": 7, "store": True}, False),
+        ({"seed": 7, "web_search_options": {}}, False),
+    ],
+)
+def test_only_repeatable_requests_are_kept(fields: dict[str, Any], expected: bool) -> None:
+    request = CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **fields}))
+    assert CHAT_COMPLETIONS.is_repeatable(request) is expected
+
+
+@pytest.mark.parametrize(
+    ("change", "answers", "bound"),
+    [
+        ({}, 1, None),
+        ({"n": 3}, 3, None),
+        ({"max_tokens": 10}, 1, 10),
+        ({"max_completion_tokens": 10.0, "n": 2}, 2, 20),
+        ({"max_tokens": 10, "max_completion_tokens": 20}, 1, 20),
+    ],
+)
+def test_what_the_answers_can_have_at_most(change: dict[str, Any], answers: int, bound: int | None) -> None:
+    request = CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change}))
+    assert (request.answers, request.answer_bound_tokens) == (answers, bound)
+
+
+def test_a_predicted_output_counts_as_much_again() -> None:
+    prediction = {"type": "content", "content": "x" * 1000}
+    request = CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, "max_tokens": 5, "prediction": prediction}))
+    assert request.answer_bound_tokens
+    assert request.answer_bound_tokens >= 1005
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=50), min_size=1, max_size=5), st.booleans())
+def test_a_prompt_has_no_more_tokens_than_its_bound(texts: list[str], ascii_only: bool) -> None:
+    asked = {**GOOD, "messages": [{"role": "user", "content": text} for text in texts]}
+    body = json.dumps(asked, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    outcome = checked(body)
+    if isinstance(outcome, ApiRequest):
+        assert outcome.prompt_bound_tokens
+        # A token has one byte or more; a message has up to four more, an answer's beginning three.
+        assert outcome.prompt_bound_tokens >= 3 + sum(4 + len(text.encode()) for text in texts)
+
+
+def test_an_image_has_a_constant_however_it_is_sent() -> None:
+    def bound(url: str) -> int:
+        parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+        body = orjson.dumps({**GOOD, "messages": [{"role": "user", "content": parts}]})
+        bound = CHAT_COMPLETIONS.parse(body).prompt_bound_tokens
+        assert bound
+        return bound
+
+    short, long = bound("https://example.com/a.png"), bound("data:image/png;base64," + "A" * 1_000_000)
+    assert short == long
+    assert IMAGE_TOKENS < short < IMAGE_TOKENS + 1000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"web_search_options": {}},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+    ],
+)
+def test_texts_from_elsewhere_leave_only_the_models_own_bound(change: dict[str, Any]) -> None:
+    assert CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change})).prompt_bound_tokens is None

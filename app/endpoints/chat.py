@@ -1,0 +1,168 @@
+"""POST /v1/chat/completions. Bounds of fields are those of OpenAI's API reference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.endpoints.bounds import image_tokens, text_bound_tokens
+from app.endpoints.endpoint import ApiRequest, Endpoint
+from app.errors import invalid_request
+from app.sse import CompletionStream, EventStream
+from app.usage_chunk import with_usage_chunk
+from app.validate import (
+    I64,
+    Check,
+    array,
+    boolean,
+    check_fields,
+    integer,
+    json_dict,
+    json_object,
+    missing,
+    model_name,
+    number,
+    stop,
+    stream_options,
+    text,
+    wrong_type,
+    wrong_value,
+)
+
+MAX_MESSAGES = 4096
+
+
+class ChatCompletions(Endpoint):
+    path = "/chat/completions"
+
+    def parse(self, body: bytes) -> ApiRequest:
+        fields = json_object(body)
+        check_fields(fields, _FIELDS)
+        if fields.get("model") is None:
+            raise missing("model", "the name of a model, for example gpt-4o-mini")
+        if fields.get("messages") is None:
+            raise missing("messages", "a list of one message or more")
+        stream = fields.get("stream") is True
+        answers = int(fields.get("n") or 1)
+        return ApiRequest(
+            endpoint=self,
+            body=body,
+            fields=fields,
+            model=fields["model"],
+            stream=stream,
+            include_usage=wants_usage_chunk(fields, stream=stream),
+            prompt_bound_tokens=_prompt_bound_tokens(body, fields),
+            answers=answers,
+            answer_bound_tokens=_answer_bound_tokens(fields, answers),
+        )
+
+    def is_complete(self, answer: Mapping[str, object]) -> bool:
+        return "error" not in answer and bool(answer.get("choices"))
+
+    def is_repeatable(self, request: ApiRequest) -> bool:
+        fields = request.fields
+        if fields.get("store") or fields.get("web_search_options") is not None:
+            return False
+        return fields.get("temperature") == 0 or fields.get("seed") is not None
+
+    def body_for_stream(self, request: ApiRequest) -> bytes:
+        return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)
+
+    def events(self, request: ApiRequest) -> EventStream:
+        return CompletionStream(strip_usage=not request.include_usage)
+
+
+CHAT_COMPLETIONS = ChatCompletions()
+
+
+def wants_usage_chunk(fields: Mapping[str, Any], *, stream: bool) -> bool:
+    """Whether stream_options ask for it. Raises ApiError when they are there without a stream."""
+    options = fields.get("stream_options")
+    if options is not None and not stream:
+        raise invalid_request(
+            "stream_options is only for streams. Set stream to true or leave it out.",
+            param="stream_options",
+            code="invalid_value",
+        )
+    return bool(options and options.get("include_usage"))
+
+
+def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
+    if fields.get("web_search_options") is not None:
+        return None
+    messages = fields["messages"]
+    with_tools = bool(fields.get("tools") or fields.get("functions"))
+    bound = text_bound_tokens(body, len(messages), with_tools=with_tools)
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            for part in content:
+                if part["type"] == "image_url":
+                    image = part.get("image_url")
+                    bound += image_tokens(image.get("url") if isinstance(image, dict) else None)
+                elif part["type"] == "file":
+                    return None
+    return bound
+
+
+def _answer_bound_tokens(fields: Mapping[str, Any], answers: int) -> int | None:
+    asked = [int(most) for name in ("max_completion_tokens", "max_tokens") if (most := fields.get(name))]
+    if not asked:
+        return None
+    # Rejected tokens of a predicted output are charged like those of the answer.
+    predicted = fields.get("prediction")
+    return answers * (max(asked) + (len(str(predicted).encode()) if predicted else 0))
+
+
+def _messages(param: str, value: object) -> None:
+    messages = array(param, value)
+    if not messages:
+        raise invalid_request(f"{param} is empty. Send one message or more.", param=param, code="empty_array")
+    if len(messages) > MAX_MESSAGES:
+        raise wrong_value(param, f"must be {MAX_MESSAGES} messages or fewer")
+    for index, message in enumerate(messages):
+        _message(f"{param}[{index}]", message)
+
+
+def _message(param: str, value: object) -> None:
+    message = json_dict(param, value)
+    role = message.get("role")
+    if role is None:
+        raise missing(f"{param}.role", "the author: developer, system, user, assistant or tool")
+    text(f"{param}.role", role)
+    content = message.get("content")
+    if content is None:
+        # Only the model's own turns may consist of something other than content, such as tool calls.
+        if role not in ("assistant", "function"):
+            raise missing(f"{param}.content", "a text or an array of content parts")
+    elif isinstance(content, list):
+        for index, part in enumerate(content):
+            if json_dict(f"{param}.content[{index}]", part).get("type") is None:
+                raise missing(f"{param}.content[{index}].type", "the kind of the part, for example text")
+            text(f"{param}.content[{index}].type", part["type"])
+    elif not isinstance(content, str):
+        raise wrong_type(f"{param}.content", content, "a string or an array of content parts")
+
+
+_FIELDS: dict[str, Check] = {
+    "model": model_name,
+    "messages": _messages,
+    "stream": boolean,
+    "stream_options": stream_options,
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "presence_penalty": number(-2, 2),
+    "frequency_penalty": number(-2, 2),
+    "n": integer(1, 128),
+    "max_tokens": integer(1, I64 - 1),
+    "max_completion_tokens": integer(1, I64 - 1),
+    "top_logprobs": integer(0, 20),
+    "seed": integer(-I64, I64 - 1),
+    "logprobs": boolean,
+    "store": boolean,
+    "stop": stop,
+    "user": text,
+    "safety_identifier": text,
+    "metadata": json_dict,
+    "logit_bias": json_dict,
+    "response_format": json_dict,
+    "tools": array,
+}
