@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import resource
 import signal
 import socket
 import ssl
@@ -43,15 +44,25 @@ def free_port() -> int:
 
 
 class Program:
-    """A Python module that runs as a process and says in JSON lines on standard output what happens."""
+    """A Python module that runs as a process and says in JSON lines on standard output what happens.
 
-    def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    writes_files: when false, any write to a file fails, as on a read-only file system.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        writes_files: bool = True,
+    ) -> None:
         self.popen = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=None if writes_files else _forbid_files,
         )
         self.output: list[bytes] = []
         self.errors: list[bytes] = []
@@ -114,10 +125,19 @@ class Program:
             reader.join(STOP_WITHIN_S)
 
 
+def _forbid_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
 @contextlib.contextmanager
-def running(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Program]:
+def running(
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    writes_files: bool = True,
+) -> Iterator[Program]:
     """A program for as long as the block runs."""
-    program = Program(module, *arguments, environment=environment)
+    program = Program(module, *arguments, environment=environment, writes_files=writes_files)
     try:
         yield program
     finally:

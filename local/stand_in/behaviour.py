@@ -23,7 +23,7 @@ class Behaviour:
     status instead of an answer, with retry_after_ms in its headers. cut_after: the connection ends after so
     many chunks of a stream, or in the middle of a plain body (at 0 already before the status line).
     malformed: what is sent is not JSON. without_usage: no usage is told. error_after: an error event after so
-    many chunks.
+    many chunks. end_after: a stream ends in good order after so many chunks, without its [DONE].
     """
 
     delay_ms: int = 0
@@ -34,6 +34,7 @@ class Behaviour:
     malformed: bool = False
     without_usage: bool = False
     error_after: int | None = None
+    end_after: int | None = None
 
 
 NORMAL = Behaviour()

@@ -184,6 +184,9 @@ async def _stream(
             }
             await reply.end(b"data: " + orjson.dumps(error) + b"\n\n")
             return
+        if behaves.end_after is not None and index >= behaves.end_after:
+            await reply.end(b"")
+            return
         if behaves.malformed and index == 1:
             await reply.end(b"data: this is not JSON\n\n")
             return

@@ -199,7 +199,8 @@ def start_gateway(aws: Aws, valkey: ValkeyServer, _stand_in_process: StandIn) ->
     @contextlib.contextmanager
     def start(**variables: str) -> Iterator[Gateway]:
         given = environment(aws, valkey.port, f"{_stand_in_process.url}/v1")
-        with running("app", environment={**given, **variables}) as program:
+        # As in the container, whose file system is read-only.
+        with running("app", environment={**given, **variables}, writes_files=False) as program:
             port = program.said("serving")["port"]
             yield Gateway(program, f"http://127.0.0.1:{port}", port, aws.new_key())
 

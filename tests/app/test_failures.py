@@ -294,6 +294,15 @@ def test_upstream_cut_mid_stream_is_an_error_event_and_never_a_clean_end(
         )
 
 
+def test_upstream_that_ends_a_stream_in_good_order_but_too_early_is_an_error_event(
+    gateway: Gateway, stand_in: StandIn
+) -> None:
+    stand_in.behave(times=1, end_after=3)
+    answer = ask(gateway, stream=True)
+    assert last_event(answer)["error"]["code"] == "upstream_cut"
+    assert "[DONE]" not in answer.text
+
+
 def test_upstream_error_event_ends_the_stream_as_it_is(gateway: Gateway, stand_in: StandIn) -> None:
     stand_in.behave(times=1, error_after=2)
     answer = ask(gateway, stream=True)
@@ -346,6 +355,8 @@ def test_silence_is_filled_with_comments_before_and_within_a_stream(
     answer = ask(gateway, stream=True, max_tokens=2)
     assert answer.text.count(": ping\n\n") >= 4
     assert answer.text.endswith("data: [DONE]\n\n")
+    stand_in.behave(chunk_delay_ms=120)
+    assert ": ping" not in ask(gateway, stream=True, max_tokens=3).text, "there was no silence"
     stand_in.behave(delay_ms=300)
     stream = gateway.sdk().chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "x"}], stream=True, max_tokens=2
