@@ -41,15 +41,34 @@ def run_engine(
         raise ProgramError(
             "there is no pulumi command on the PATH; install the Pulumi CLI, or leave out --engine"
         )
-    environment = _environment(folder, aws)
+    _install_plugins(folder)
     _lay_out_project(folder / "project", stack_name, overrides, root)
-    _pulumi(folder, environment, "stack", "select", "--create", stack_name)
+    pulumi(folder, aws, "stack", "select", "--create", stack_name)
     resources: list[CreatedResource] = []
-    for created in _up(folder, environment, stack_name):
+    for created in _up(folder, aws, stack_name):
         resources.append(created)
         report(created)
-    outputs = _pulumi(folder, environment, "stack", "output", "--json", "--show-secrets")
+    outputs = pulumi(folder, aws, "stack", "output", "--json", "--show-secrets")
     return Deployment(json.loads(outputs), resources)
+
+
+def pulumi(folder: Path, aws: LocalAws, *arguments: str) -> str:
+    """What the command prints, run in the project that `run_engine` laid out in `folder`.
+
+    Raises ProgramError with its complaint.
+    """
+    command = ["pulumi", *arguments, "--non-interactive"]
+    run = subprocess.run(
+        command,
+        cwd=folder / "project",
+        env=_environment(folder, aws),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise ProgramError(f"pulumi {arguments[0]} failed: {(run.stderr or run.stdout).strip()}")
+    return run.stdout
 
 
 def _lay_out_project(project: Path, stack_name: str, overrides: Mapping[str, str], root: Path) -> None:
@@ -69,20 +88,21 @@ def _lay_out_project(project: Path, stack_name: str, overrides: Mapping[str, str
     stack_file.write_text(json.dumps({"config": {REGION_KEY: config.pop(REGION_KEY), **config}}))
 
 
-def _environment(folder: Path, aws: LocalAws) -> dict[str, str]:
-    """The engine keeps to its folder, finds our plugins and no others, and talks to local AWS alone."""
-    (folder / "home").mkdir(exist_ok=True)
-    (folder / "state").mkdir(exist_ok=True)
-    plugins = folder / "plugins"
-    plugins.mkdir(exist_ok=True)
+def _install_plugins(folder: Path) -> None:
+    for name in ("home", "state", "plugins"):
+        (folder / name).mkdir(exist_ok=True)
     for executable, sdk in PLUGINS.items():
-        script = plugins / executable
+        script = folder / "plugins" / executable
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local.engine.plugin {sdk} "$@"\n')
         script.chmod(0o700)
+
+
+def _environment(folder: Path, aws: LocalAws) -> dict[str, str]:
+    """The engine keeps to its folder, finds our plugins and no others, and talks to local AWS alone."""
     return {
         **os.environ,
         **aws.environment(),
-        "PATH": f"{plugins}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{folder / 'plugins'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
@@ -94,18 +114,7 @@ def _environment(folder: Path, aws: LocalAws) -> dict[str, str]:
     }
 
 
-def _pulumi(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    """What the command prints. Raises ProgramError with its complaint."""
-    command = ["pulumi", *arguments, "--non-interactive"]
-    run = subprocess.run(
-        command, cwd=folder / "project", env=environment, capture_output=True, text=True, check=False
-    )
-    if run.returncode != 0:
-        raise ProgramError(f"pulumi {arguments[0]} failed: {(run.stderr or run.stdout).strip()}")
-    return run.stdout
-
-
-def _up(folder: Path, environment: Mapping[str, str], stack_name: str) -> Iterator[CreatedResource]:
+def _up(folder: Path, aws: LocalAws, stack_name: str) -> Iterator[CreatedResource]:
     """Runs `pulumi up` and yields each custom resource when it has been created."""
     events, log = folder / "events.jsonl", folder / "up.log"
     events.write_text("")
@@ -113,7 +122,11 @@ def _up(folder: Path, environment: Mapping[str, str], stack_name: str) -> Iterat
                "--stack", stack_name, "--event-log", str(events)]  # fmt: skip
     with log.open("wb") as output, events.open() as lines:
         process = subprocess.Popen(
-            command, cwd=folder / "project", env=environment, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=folder / "project",
+            env=_environment(folder, aws),
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             yield from _created(lines, process)
