@@ -211,16 +211,17 @@ def test_a_target_that_fails_its_checks_gets_no_more_requests(serving: Deploymen
 
 
 def test_requests_go_to_the_target_with_the_fewest_outstanding(serving: Deployment) -> None:
-    serving.add_backend()
-    serving.add_backend()
-    held = threading.Thread(target=lambda: slow.append(serving.get("/slow?1")["port"]))
+    ports = {serving.add_backend().port for _ in range(3)}
     slow: list[int] = []
-    held.start()
-    assert wait_until(lambda: serving.balancer.requests_in_flight() == 1, 5)
-    quick = {serving.get("/x")["port"] for _ in range(12)}
-    held.join()
+    threads = [threading.Thread(target=lambda: slow.append(serving.get("/slow?2")["port"])) for _ in range(2)]
+    for started, thread in enumerate(threads, start=1):
+        thread.start()
+        assert wait_until(lambda: serving.balancer.requests_in_flight() == started, 5)  # noqa: B023
+    quick = {serving.get("/x")["port"] for _ in range(20)}
+    for thread in threads:
+        thread.join()
+    assert quick == ports - set(slow)
     assert len(quick) == 1
-    assert quick != set(slow)
 
 
 def test_a_leaving_target_finishes_what_it_serves_and_gets_nothing_new(serving: Deployment) -> None:

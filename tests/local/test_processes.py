@@ -83,7 +83,7 @@ import sys, time
 from pathlib import Path
 from local.processes import ProcessTable
 base = Path(sys.argv[1])
-print(ProcessTable(base / "p.json").start("s", {SLEEPER!r}, {{}}, base, base / "log").pid, flush=True)
+print(ProcessTable(base / "p.json").start("s", {DEAF!r}, {{}}, base, base / "log").pid, flush=True)
 time.sleep(600)
 """
     parent = subprocess.Popen(
@@ -91,6 +91,7 @@ time.sleep(600)
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
+    printed(tmp_path / "log")
     parent.kill()
     parent.wait()
     parent.stdout.close()

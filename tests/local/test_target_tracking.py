@@ -66,6 +66,11 @@ def test_a_scale_out_waits_for_its_own_cooldown_only() -> None:
     assert desired_count(2, BOUNDS, [(REQUESTS, 500)], LastActivity(scaled_in_at=-1), 0) == 10
 
 
+def test_a_scale_out_that_waits_is_not_let_through_as_a_scale_in() -> None:
+    eager = TrackingPolicy("eager", "requests", 100, scale_out_cooldown_s=60, scale_in_cooldown_s=0)
+    assert desired_count(2, BOUNDS, [(eager, 500)], LastActivity(scaled_out_at=-59), 0) == 2
+
+
 def test_a_missing_metric_never_scales_in() -> None:
     assert desired_count(4, BOUNDS, [(REQUESTS, 0), (CPU, None)], NEVER, 0) == 4
 
