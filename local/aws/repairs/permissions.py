@@ -1,9 +1,9 @@
 """IAM: moto lets every caller do everything, or else evaluates no conditions and few resources.
 
 Here calls made as a role are checked against the role's policies, with resources, conditions, the customer
-keys behind secrets, tables and objects, and what a secret's own policy denies. Every other access key is taken
-for the account's root, as stock moto does, so that a person can look at local AWS with any key. Signatures are
-not checked, nor are key policies.
+keys behind secrets, tables and objects, and what a secret's own policy denies. Every other access key is
+taken for the account's root, as stock moto does, so that a person can look at local AWS with any key.
+Signatures are not checked, nor are key policies.
 """
 
 import base64
