@@ -27,6 +27,9 @@ logs: setup ## Show the logs of a stack on this machine
 down: setup ## Stop a stack on this machine
 	@$(BIN)/python -m local down $(STACK)
 
+cost: setup ## Estimate what a stack costs a month (STACK=staging|prod)
+	@$(BIN)/python -m offline.cost $(STACK)
+
 test: setup ## Run every test
 	@$(BIN)/python -m pytest
 
@@ -42,4 +45,4 @@ format: setup ## Format the code and fix what the linter can
 lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 	@sh .ci/lock
 
-.PHONY: help setup demo up status logs down test check format lock
+.PHONY: help setup demo up status logs down cost test check format lock

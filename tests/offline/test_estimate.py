@@ -1,0 +1,119 @@
+"""The estimate adds up, counts what the graph holds, and passes over nothing."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offline.estimate import Estimate, Traffic, estimate, fewest_tasks, most_tasks
+from offline.prices import UnknownPriceError, prices_of
+from policy.resource import Resource
+from tests.infra.graph import Registered, StackGraph, stack_graph
+
+REGIONS = ["us-east-1", "us-east-2", "us-west-1", "us-west-2"]
+PARTS = [
+    Registered("aws:ecs/taskDefinition:TaskDefinition", "task", {"cpu": "512", "memory": "1024"}),
+    Registered("aws:lb/loadBalancer:LoadBalancer", "balancer", {"subnets": ["a", "b"]}),
+    Registered("aws:ec2/natGateway:NatGateway", "nat", {}),
+    Registered("aws:dynamodb/table:Table", "table", {}),
+]
+NO_TRAFFIC = Traffic(requests=0, table_gb=0, bucket_gb=0, images_gb=0)
+
+
+def cost(graph: StackGraph, traffic: Traffic = Traffic(), tasks: int | None = None) -> Estimate:  # noqa: B008
+    return estimate(graph.resources, prices_of(graph.outputs["region"]), traffic, tasks)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_every_resource_of_both_stacks_has_a_price_or_is_called_free(stack: str, region: str) -> None:
+    graph = stack_graph(stack, aws_region=region, availability_zones="2")
+    found = cost(graph)
+    assert found.unpriced == []
+    assert found.total_usd == sum((i.monthly_usd for i in found.items), Decimal(0)) > 0
+    assert all(i.monthly_usd == round(i.monthly_usd, 2) for i in found.items)
+
+
+@given(
+    requests=st.integers(0, 10**10),
+    more=st.integers(0, 10**9),
+    tasks=st.integers(0, 1000),
+    kilobytes=st.integers(0, 10_000),
+)
+def test_more_traffic_and_more_tasks_are_never_cheaper(
+    requests: int, more: int, tasks: int, kilobytes: int
+) -> None:
+    graph = StackGraph(PARTS, (), {"region": "us-east-1"}, ())
+    traffic = Traffic(requests, request_kb=kilobytes, answer_kb=kilobytes)
+    less = cost(graph, traffic, tasks)
+    assert less.fixed_usd + less.traffic_usd == less.total_usd
+    assert cost(graph, replace(traffic, requests=requests + more), tasks).traffic_usd >= less.traffic_usd
+    assert cost(graph, traffic, tasks + 1).fixed_usd > less.fixed_usd
+
+
+def test_without_traffic_only_what_runs_anyway_is_charged(either: StackGraph) -> None:
+    assert cost(either, NO_TRAFFIC).traffic_usd == 0
+
+
+def test_a_task_costs_its_processors_and_its_memory(staging: StackGraph) -> None:
+    found = {i.part: i for i in cost(staging, tasks=2).items}
+    assert found["2 tasks, processors"].monthly_usd == Decimal("29.55")  # 2 x 0.5 vCPU x 730 h x 0.04048
+    assert found["2 tasks, memory"].monthly_usd == Decimal("6.49")  # 2 x 1 GB x 730 h x 0.004445
+
+
+def test_the_estimate_starts_at_the_fewest_tasks(production: StackGraph) -> None:
+    assert (fewest_tasks(production.resources), most_tasks(production.resources)) == (3, 30)
+    assert cost(production).tasks == 3
+
+
+def test_each_nat_gateway_is_charged_with_its_address() -> None:
+    one = cost(stack_graph("prod", nat_gateways="one"), NO_TRAFFIC)
+    three = cost(stack_graph("prod"), NO_TRAFFIC)
+    assert three.fixed_usd - one.fixed_usd == Decimal("73.00")  # 2 x 730 h x (0.045 + 0.005)
+
+
+def test_every_cache_node_is_charged() -> None:
+    [item] = [i for i in cost(stack_graph("prod", cache_replicas="1")).items if i.part.startswith("cache")]
+    assert (item.part, item.quantity) == ("cache, cache.m7g.large", Decimal(2 * 730))
+    assert item.monthly_usd == Decimal("184.54")  # 2 x 730 h x 0.1264
+
+
+def test_an_interface_endpoint_costs_in_each_subnet_and_takes_log_lines_off_nat(staging: StackGraph) -> None:
+    properties = {
+        "vpcEndpointType": "Interface",
+        "subnetIds": ["a", "b"],
+        "serviceName": "com.amazonaws.us-east-1.logs",
+    }
+    endpoint = Resource("aws:ec2/vpcEndpoint:VpcEndpoint", "logs", properties)
+    prices = prices_of("us-east-1")
+    found = {i.part: i for i in estimate([*staging.resources, endpoint], prices, Traffic()).items}
+    before = {i.part: i for i in cost(staging).items}
+    assert found["interface endpoints"].monthly_usd == Decimal("14.60")  # 2 x 730 h x 0.01
+    assert before["NAT gateways, data"].quantity - found["NAT gateways, data"].quantity == 1
+    assert found["interface endpoints, data"].quantity == 1
+
+
+def test_an_alarm_is_charged_for_each_metric_it_looks_at() -> None:
+    kind = "aws:cloudwatch/metricAlarm:MetricAlarm"
+    plain = Resource(kind, "plain", {"metricName": "CPUUtilization"})
+    ratio = Resource(
+        kind, "ratio", {"metricQueries": [{"metric": {}}, {"expression": "a/b"}, {"metric": {}}]}
+    )
+    ratio.properties["metricQueries"][0]["metric"]["name"] = "a"  # type: ignore[index]
+    ratio.properties["metricQueries"][2]["metric"]["name"] = "b"  # type: ignore[index]
+    [item] = estimate([plain, ratio], prices_of("us-east-1"), NO_TRAFFIC).items
+    assert (item.part, item.quantity) == ("alarms", 3)
+
+
+def test_a_type_that_nobody_priced_is_named(staging: StackGraph) -> None:
+    stray = Resource("aws:sqs/queue:Queue", "stray", {})
+    assert estimate([*staging.resources, stray], prices_of("us-east-1"), Traffic()).unpriced == [
+        "Queue stray"
+    ]
+
+
+def test_a_node_type_without_a_price_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UnknownPriceError, match=r"no price of a cache\.x9\.large; .* cache_nodes in offline"):
+        prices_of("us-east-1").cache_node_hour("cache.x9.large")

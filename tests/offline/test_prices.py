@@ -1,0 +1,40 @@
+"""Prices are read once, each with a source, and what was not read is said."""
+
+from decimal import Decimal
+
+import pytest
+
+from offline.prices import UnknownPriceError, prices_of
+
+
+def test_a_price_holds_everywhere_but_where_a_region_has_its_own() -> None:
+    assert prices_of("us-east-2").of("nat_gateway_hour") == prices_of("us-east-1").of("nat_gateway_hour")
+    assert prices_of("us-west-1").of("nat_gateway_hour") == Decimal("0.048")
+    assert prices_of("us-west-1").of("kms_key_month") == Decimal(1)
+
+
+def test_every_price_is_a_positive_amount_in_text() -> None:
+    """YAML would read a bare number as a float, which holds no exact cents."""
+    data = prices_of("us-east-1").data
+    amounts = [a for entry in data["prices"].values() for a in entry.values()]
+    amounts += [*data["cache_nodes"].values(), *data["cache_node_factors"].values()]
+    assert all(isinstance(a, str) and Decimal(a) > 0 for a in amounts)
+
+
+def test_what_is_called_unverified_is_a_price() -> None:
+    data = prices_of("us-east-1").data
+    assert set(data["unverified"]) <= set(data["prices"])
+
+
+def test_the_provenance_names_source_date_and_what_was_not_read() -> None:
+    line = prices_of("us-east-1").provenance
+    assert "AWS Price List" in line
+    assert "2026-10-02" in line
+    assert "`unverified` in offline/prices.yaml" in line
+    assert "us-west-1's own prices" not in line
+    assert "us-west-1's own prices were not read there" in prices_of("us-west-1").provenance
+
+
+def test_an_unknown_price_says_where_to_add_it() -> None:
+    with pytest.raises(UnknownPriceError, match=r"no price moon_dust; add it to offline/prices\.yaml"):
+        prices_of("us-east-1").of("moon_dust")
