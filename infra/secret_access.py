@@ -1,8 +1,8 @@
 """Who may read the stack's secrets, said at the secrets themselves.
 
-An identity's policy says what a role may do; what another role, or an administrator, is allowed elsewhere it
-cannot bound. These policies deny, so no grant anywhere reaches past them; whoever may change a secret's policy
-can still take one away, which CloudTrail records.
+An identity's policy says what a role may do; what another role, or an administrator, is allowed elsewhere
+it cannot bound. These policies deny, so no grant anywhere reaches past them; whoever may change a secret's
+policy can still take one away, which CloudTrail records.
 """
 
 from collections.abc import Mapping, Sequence

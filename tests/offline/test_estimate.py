@@ -98,13 +98,10 @@ def test_an_interface_endpoint_costs_in_each_subnet_and_takes_log_lines_off_nat(
 def test_an_alarm_is_charged_for_each_metric_it_looks_at() -> None:
     kind = "aws:cloudwatch/metricAlarm:MetricAlarm"
     plain = Resource(kind, "plain", {"metricName": "CPUUtilization"})
-    ratio = Resource(
-        kind, "ratio", {"metricQueries": [{"metric": {}}, {"expression": "a/b"}, {"metric": {}}]}
-    )
-    ratio.properties["metricQueries"][0]["metric"]["name"] = "a"  # type: ignore[index]
-    ratio.properties["metricQueries"][2]["metric"]["name"] = "b"  # type: ignore[index]
+    queries = [{"metric": {"metricName": "a"}}, {"expression": "a/b"}, {"metric": {"metricName": "b"}}]
+    ratio = Resource(kind, "ratio", {"metricQueries": queries})
     [item] = estimate([plain, ratio], prices_of("us-east-1"), NO_TRAFFIC).items
-    assert (item.part, item.quantity) == ("alarms", 3)
+    assert (item.part, item.quantity) == ("alarms", Decimal(3))
 
 
 def test_a_type_that_nobody_priced_is_named(staging: StackGraph) -> None:
