@@ -11,7 +11,7 @@ from local.commands.logs import logs
 from local.commands.status import status
 from local.commands.up import REFUSED, up, upstream_of
 from local.face import Face
-from local.state import StackFolder, UpRequest
+from local.state import ENGINES, MOCKS, StackFolder, UpRequest
 
 FOLDER = ROOT / ".local"
 
@@ -42,7 +42,7 @@ def _up(folder: StackFolder, face: Face, given: argparse.Namespace) -> int:
     except (ConfigError, ValueError) as error:
         face.fail(str(error))
         return REFUSED
-    return up(folder, UpRequest(config, upstream), face)
+    return up(folder, UpRequest(config, upstream, given.engine), face)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     up_parser.add_argument(
         "--upstream", metavar="URL",
         help="an OpenAI-compatible server to call instead of the stand-in, with OPENAI_API_KEY",
+    )  # fmt: skip
+    up_parser.add_argument(
+        "--engine", choices=ENGINES, default=MOCKS,
+        help="what deploys: Pulumi's mock seam (default), or the pulumi command on the PATH",
     )  # fmt: skip
     status_parser = _command(commands, "status", "show what runs and how it does")
     for command in (up_parser, status_parser):

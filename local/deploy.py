@@ -17,12 +17,13 @@ import boto3
 from infra.config import ConfigError, load_file
 from infra.seed import SecretArns, seed_generated, seed_openai
 from local.aws.client import LocalAws
+from local.engine.deploy import run_engine
 from local.files import read_json, write_json
 from local.processes import wait_until
 from local.program import ProgramError, run_program
 from local.progress import Progress
 from local.provider.mocks import CreatedResource
-from local.state import StackFolder, UpRequest
+from local.state import PULUMI, StackFolder, UpRequest
 
 AWS_START_TIMEOUT_S = 30
 OUTPUTS = "outputs.json"
@@ -53,7 +54,7 @@ def main(folder: StackFolder, ready_file: Path) -> int:
         # For the code that makes sessions of its own, as under the engine.
         os.environ.update(aws.environment())
         make_prerequisites(aws, config.hosted_zone_name, progress)
-        outputs = deploy(folder.stack, aws, overrides, progress)
+        outputs = deploy(folder, aws, UpRequest(**given["request"]), progress)
         seed(aws, outputs, progress)
     except (ConfigError, ProgramError) as error:
         progress.tell("failed", str(error))
@@ -71,14 +72,17 @@ def make_prerequisites(aws: LocalAws, hosted_zone_name: str | None, progress: Pr
         )
 
 
-def deploy(stack: str, aws: LocalAws, overrides: dict[str, str], progress: Progress) -> dict[str, Any]:
-    """Runs the program and tells of each resource. Raises ProgramError."""
+def deploy(folder: StackFolder, aws: LocalAws, request: UpRequest, progress: Progress) -> dict[str, Any]:
+    """Runs the program, by the engine that was asked for, and tells of each resource. Raises ProgramError."""
 
     def report(created: CreatedResource) -> None:
         progress.tell("resource", f"{created.type}  {created.name}", created.seconds)
 
     started = time.monotonic()
-    deployment = run_program(stack, aws, overrides, report)
+    if request.engine == PULUMI:
+        deployment = run_engine(folder.stack, aws, request.config, report, folder.engine)
+    else:
+        deployment = run_program(folder.stack, aws, request.config, report)
     count = len(deployment.resources)
     progress.tell("step", f"{count} resources on local AWS", time.monotonic() - started)
     return deployment.outputs

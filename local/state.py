@@ -5,6 +5,7 @@ The folder is readable by its owner only (0700), the files that hold keys as wel
 
 import fcntl
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Literal
 from local.files import read_json, write_json
 from local.processes import ProcessRecord
 
+MOCKS, PULUMI = "mocks", "pulumi"
+ENGINES = (MOCKS, PULUMI)
 Phase = Literal["starting", "running", "failed", "stopping", "stopped"]
 PUBLIC_KEYS = (
     "stack", "state", "gateway", "dashboard_url", "admin_key", "api_key", "aws", "stand_in", "tasks",
@@ -22,10 +25,15 @@ PUBLIC_KEYS = (
 
 @dataclass(frozen=True)
 class UpRequest:
-    """What a stack was asked to be. config: key -> value; upstream: a base URL, or None for the stand-in."""
+    """What a stack was asked to be.
+
+    config: key -> value. upstream: a base URL, or None for the stand-in. engine: what deploys it, Pulumi's
+    mock seam or the real engine.
+    """
 
     config: Mapping[str, str] = field(default_factory=dict)
     upstream: str | None = None
+    engine: str = MOCKS
 
 
 @dataclass
@@ -70,6 +78,7 @@ class StackFolder:
         self.exchange = self.path / "aws"
         self.balancer = self.path / "balancer"
         self.cache = self.path / "cache"
+        self.engine = self.path / "engine"
         self.processes = self.path / "processes.json"
         self.progress = self.path / "progress.jsonl"
         self._state = self.path / "state.json"
@@ -108,6 +117,8 @@ class StackFolder:
         for folder in (self.certificates, self.exchange, self.balancer, self.cache):
             for path in folder.glob("*") if folder.exists() else ():
                 path.unlink()
+        # The engine's state holds the outputs; it marks them as secrets but encrypts by a known passphrase.
+        shutil.rmtree(self.engine, ignore_errors=True)
 
     def is_locked(self) -> bool:
         """Whether a supervisor has the folder."""

@@ -13,7 +13,7 @@ from local.commands.down import take_down
 from local.components import Components, inherited_environment
 from local.face import Face
 from local.progress import Follower
-from local.state import StackFolder, StackState, UpRequest
+from local.state import MOCKS, StackFolder, StackState, UpRequest
 
 UPSTREAM_KEY = "openai_base_url"
 POLL_S = 0.05
@@ -114,6 +114,7 @@ def _log(folder: StackFolder) -> Path:
 def _shown(request: UpRequest) -> str:
     parts = [f"--config {key}={value}" for key, value in request.config.items()]
     parts += [f"--upstream {request.upstream}"] if request.upstream else []
+    parts += [f"--engine {request.engine}"] if request.engine != MOCKS else []
     return " ".join(parts) or "no overrides"
 
 

@@ -32,7 +32,7 @@ def run_engine(
     folder: Path,
     root: Path = ROOT,
 ) -> Deployment:
-    """Deploys a stack as `pulumi up` does. folder: an existing one for the engine's own files.
+    """Deploys a stack as `pulumi up` does. folder: for the engine's own files.
 
     report: is told of each resource as the engine's events name it.
     Raises ProgramError when there is no `pulumi` command or the update fails, with what the engine said.
@@ -90,7 +90,7 @@ def _lay_out_project(project: Path, stack_name: str, overrides: Mapping[str, str
 
 def _install_plugins(folder: Path) -> None:
     for name in ("home", "state", "plugins"):
-        (folder / name).mkdir(exist_ok=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for executable, sdk in PLUGINS.items():
         script = folder / "plugins" / executable
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local.engine.plugin {sdk} "$@"\n')
@@ -134,7 +134,7 @@ def _up(folder: Path, aws: LocalAws, stack_name: str) -> Iterator[CreatedResourc
             process.terminate()
             process.wait()
     if process.returncode != 0:
-        raise ProgramError(f"pulumi up failed:\n{_complaint(log.read_text())}")
+        raise ProgramError(f"pulumi up failed:\n{complaint(log.read_text())}")
 
 
 def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[CreatedResource]:
@@ -170,6 +170,12 @@ def _event(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource
     return CreatedResource(metadata["type"], urn.rpartition("::")[2], metadata["new"]["id"], seconds)
 
 
-def _complaint(log: str) -> str:
-    """The diagnostics at the end of the engine's output."""
-    return log[log.rfind("Diagnostics:") :].strip() if "Diagnostics:" in log else log[-4000:].strip()
+def complaint(log: str) -> str:
+    """The errors that the engine names at its end, without what they brought down with them."""
+    diagnostics = log[log.rfind("Diagnostics:") :].split("\n")
+    errors = [line.strip() for line in diagnostics if line.startswith("    error: ")]
+    told = [line for line in errors if not line.startswith(_CONSEQUENCES)]
+    return "\n".join(told or errors) or log[-4000:].strip()
+
+
+_CONSEQUENCES = ("error: update failed", "error: Program failed with an unhandled exception")

@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from infra.config import ROOT
 from local.aws.client import LocalAws
 from local.components import inherited_environment
-from local.engine.deploy import pulumi, run_engine
+from local.engine.deploy import complaint, pulumi, run_engine
 from local.program import ProgramError
 from local.provider.mocks import CreatedResource
 
@@ -96,6 +96,20 @@ def test_without_the_pulumi_command_the_refusal_says_so(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProgramError, match="there is no pulumi command on the PATH"):
         run_engine("staging", aws, {}, lambda _: None, tmp_path)
+
+
+def test_a_failed_update_tells_its_errors_and_not_their_consequences() -> None:
+    log = """Diagnostics:
+  aws:sqs:Queue (jobs):
+    error: local AWS does not know the resource type aws:sqs/queue:Queue
+
+  pulumi:pulumi:Stack (openai-gateway-staging):
+    error: update failed
+    error: Program failed with an unhandled exception:
+    Traceback (most recent call last):
+"""
+    assert complaint(log) == "error: local AWS does not know the resource type aws:sqs/queue:Queue"
+    assert complaint("error: unknown flag: --event-log") == "error: unknown flag: --event-log"
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the Pulumi CLI on the PATH")
