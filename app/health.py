@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from app.lifecycle import Lifecycle
 from app.table import Table, TableUnavailableError
+from app.upstream import Upstream
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 from app.vault import RotatingSecret, Vault
 
@@ -32,13 +33,15 @@ class Report:
 class Readiness:
     """Checks the dependencies, all at once, and at most every REPORT_FRESH_S: anyone may ask."""
 
-    def __init__(self, lifecycle: Lifecycle, table: Table, valkey: Valkey, vault: Vault) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, table: Table, valkey: Valkey, vault: Vault, upstream: Upstream
+    ) -> None:
         self._lifecycle = lifecycle
         self._checks: dict[str, Callable[[], Awaitable[str | None]]] = {
             "table": lambda: _table(table),
             "cache": lambda: _cache(valkey),
             "cache_secret": lambda: _secret(vault.cache_user),
-            "openai_key": lambda: _secret(vault.openai_key),
+            "openai_key": lambda: _openai_key(vault, upstream),
         }
         self._checking: asyncio.Task[dict[str, dict[str, object]]] | None = None
         self._checked_at = 0.0
@@ -85,6 +88,11 @@ async def _cache(valkey: Valkey) -> str | None:
     except (ValkeyUnavailableError, ValkeyReplyError):
         return f"the cache cannot be used: {valkey.trouble or 'it did not answer'}"
     return None
+
+
+async def _openai_key(vault: Vault, upstream: Upstream) -> str | None:
+    troubles = (await _secret(vault.openai_key), upstream.trouble)
+    return "; ".join(trouble for trouble in troubles if trouble) or None
 
 
 async def _secret(secret: RotatingSecret[T]) -> str | None:

@@ -90,7 +90,7 @@ class Application:
                 upstream=upstream,
                 ping_interval_s=settings.ping_interval_s,
             )
-            self._readiness = Readiness(self._lifecycle, table, valkey, vault)
+            self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
             # Those that were cut short still say so, and settle, before what they need is closed.
             closing.add("requests", self._requests_end)
             yield

@@ -41,7 +41,8 @@ def _cache_url(value: str) -> str:
     return value
 
 
-def _openai_base_url(value: str) -> str:
+def upstream_url(value: str) -> str:
+    """The base URL of an OpenAI-compatible API as it is used. Raises ValueError that says what it is not."""
     parts = urlsplit(value)
     if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
         raise ValueError("is not a plain https address")
@@ -84,7 +85,7 @@ class Settings(BaseSettings):
     alert_topic_arn: Annotated[str, Field(pattern=_TOPIC_ARN)] = Field(
         description="the SNS topic that spend alerts go to, the stack output alert_topic_arn"
     )
-    openai_base_url: Annotated[str, AfterValidator(_openai_base_url)] = Field(
+    openai_base_url: Annotated[str, AfterValidator(upstream_url)] = Field(
         description="the API to forward to, for example https://api.openai.com/v1"
     )
     key_pepper: SecretStr = Field(

@@ -31,7 +31,8 @@ class RequestRecord:
     """What is logged of one request. `started` is of the monotonic clock, in seconds; *_ms are milliseconds.
 
     usage: what the upstream charged for, so None on a cache hit. first_byte_ms: until the answer began.
-    limiter: "valkey", or "local" when the shared limit was out of reach.
+    limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one that was asked
+    last; upstream_attempts: how often one was.
     """
 
     request_id: str
@@ -48,6 +49,8 @@ class RequestRecord:
     usage: Usage | None = None
     status: int = 0
     error: str | None = None
+    deployment: str | None = None
+    upstream_attempts: int = 0
     upstream_status: int | None = None
     upstream_request_id: str | None = None
     upstream_ms: float | None = None
@@ -78,6 +81,8 @@ class RequestRecord:
             "total_tokens": usage.total_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "reasoning_tokens": usage.reasoning_tokens if usage else None,
+            "deployment": self.deployment,
+            "upstream_attempts": self.upstream_attempts,
             "upstream_status": self.upstream_status,
             "upstream_request_id": self.upstream_request_id,
             "upstream_ms": self.upstream_ms,

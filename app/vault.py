@@ -9,14 +9,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import orjson
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.aws import SecretsManager
+from app.secret_values import BadSecretError, CacheUser, Deployment, parse_cache_user, parse_deployments
 from app.telemetry import log_event
 
 REFRESH_S = 30.0
@@ -25,21 +24,6 @@ ANSWER_WITHIN_S = 3.0
 LEAST_BETWEEN_S = 1.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class CacheUser:
-    """The user that the gateway is at the cache."""
-
-    username: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"CacheUser(username={self.username!r})"
-
-
-class BadSecretError(ValueError):
-    """A secret's value is not what it must be; the text says what it must be and holds none of it."""
 
 
 class RotatingSecret(Generic[T]):
@@ -76,9 +60,11 @@ class RotatingSecret(Generic[T]):
         except BadSecretError as bad:
             self._in_trouble(str(bad))
         else:
+            # An equal value stays the same object: who uses it sees by that whether it was rotated.
             if value != self.value:
                 log_event("secret_read", secret=self._name, rotated=self.value is not None)
-            self.value, self.trouble = value, None
+                self.value = value
+            self.trouble = None
         finally:
             self._read_at = time.monotonic()
             self._reading = None
@@ -93,8 +79,12 @@ class Vault:
     """The rotating secrets, kept fresh in the background between `open` and `close`."""
 
     def __init__(self, client: SecretsManager, *, openai_arn: str, cache_arn: str) -> None:
-        self.openai_key = RotatingSecret("openai", client, openai_arn, parse_openai_key)
-        self.cache_user = RotatingSecret("cache", client, cache_arn, parse_cache_user)
+        self.openai_key: RotatingSecret[tuple[Deployment, ...]] = RotatingSecret(
+            "openai", client, openai_arn, parse_deployments
+        )
+        self.cache_user: RotatingSecret[CacheUser] = RotatingSecret(
+            "cache", client, cache_arn, parse_cache_user
+        )
         self._keeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -124,27 +114,3 @@ class Vault:
             pause_s = (MISSING_REFRESH_S if missing else REFRESH_S) * random.uniform(0.8, 1.0)  # noqa: S311
             await asyncio.sleep(pause_s)
             await self._refresh()
-
-
-def parse_openai_key(text: str) -> str:
-    """The key without the line end that copying brings along. Raises BadSecretError."""
-    key = text.strip()
-    if not key:
-        raise BadSecretError("it has no value yet")
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise BadSecretError("its value is not an API key: one line of printable ASCII without spaces")
-    return key
-
-
-def parse_cache_user(text: str) -> CacheUser:
-    """From {"username": …, "password": …}. Raises BadSecretError."""
-    if not text:
-        raise BadSecretError("it has no value yet")
-    try:
-        user = orjson.loads(text)
-        username, password = user["username"], user["password"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise BadSecretError('its value is not JSON like {"username": …, "password": …}') from None
-    if not isinstance(username, str) or not isinstance(password, str) or not username or not password:
-        raise BadSecretError("its username or password is not a text")
-    return CacheUser(username, password)

@@ -173,7 +173,7 @@ def test_a_repeatable_request_is_answered_from_the_cache(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("behaviour", [{"status": 500}, {"cut_after": 2}, {"malformed": True}])
+@pytest.mark.parametrize("behaviour", [{"status": 504}, {"cut_after": 2}, {"malformed": True}])
 def test_only_complete_answers_are_kept(
     gateway: Gateway, stand_in: StandIn, behaviour: dict[str, Any], stream: bool
 ) -> None:

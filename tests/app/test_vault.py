@@ -6,7 +6,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from app import vault
-from app.vault import BadSecretError, CacheUser, RotatingSecret, parse_cache_user, parse_openai_key
+from app.secret_values import Deployment, parse_deployments
+from app.vault import RotatingSecret
+
+GOOD = (Deployment("openai", "sk-good"),)
 
 
 class FakeSecretsManager:
@@ -45,43 +48,29 @@ def refused(code: str) -> ClientError:
 )
 async def test_the_last_good_value_stays(failure: object, trouble: str) -> None:
     client = FakeSecretsManager("sk-good")
-    secret = RotatingSecret("openai", client, "arn", parse_openai_key)
+    secret = RotatingSecret("openai", client, "arn", parse_deployments)
     await secret.refresh()
-    assert (secret.value, secret.trouble) == ("sk-good", None)
+    assert (secret.value, secret.trouble) == (GOOD, None)
     client.answer = failure
     await secret.refresh()
-    assert (secret.value, secret.trouble) == ("sk-good", trouble)
+    assert (secret.value, secret.trouble) == (GOOD, trouble)
     client.answer = "sk-new"
     await secret.refresh()
-    assert (secret.value, secret.trouble) == ("sk-new", None)
+    assert (secret.value, secret.trouble) == ((Deployment("openai", "sk-new"),), None)
 
 
 async def test_reads_are_not_repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vault, "LEAST_BETWEEN_S", 60)
     client = FakeSecretsManager("sk-good")
-    secret = RotatingSecret("openai", client, "arn", parse_openai_key)
+    secret = RotatingSecret("openai", client, "arn", parse_deployments)
     for _ in range(5):
         await secret.refresh()
     assert client.reads == 1
 
 
-def test_the_cache_user_is_json() -> None:
-    user = parse_cache_user('{"username":"gateway","password":"hunter2","other":1}')
-    assert user == CacheUser("gateway", "hunter2")
-    assert "hunter2" not in repr(user)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "hunter2", "[]", '{"username":"hunter2"}', '{"username":1,"password":"hunter2"}']
-)
-def test_a_wrong_cache_secret_says_what_it_must_be_and_nothing_of_itself(text: str) -> None:
-    with pytest.raises(BadSecretError) as wrong:
-        parse_cache_user(text)
-    assert "hunter2" not in str(wrong.value)
-
-
-def test_the_line_end_of_a_copied_key_is_dropped() -> None:
-    assert parse_openai_key(" sk-x\n") == "sk-x"
-    for text in ("sk-x\nsk-y", "sk-ü", "\n"):
-        with pytest.raises(BadSecretError):
-            parse_openai_key(text)
+async def test_an_equal_value_stays_the_same_object() -> None:
+    secret = RotatingSecret("openai", FakeSecretsManager("sk-good"), "arn", parse_deployments)
+    await secret.refresh()
+    before = secret.value
+    await secret.refresh()
+    assert secret.value is before

@@ -1,0 +1,258 @@
+"""One request upstream: pooled connections, one deadline over all attempts, our key instead of the caller's.
+
+Only headers on a list cross in either direction. The upstream's word on the gateway's own key (401) never
+reaches the caller; its other refusals do, as they are. Once an answer has begun nothing is asked again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from app import errors
+from app.errors import ApiError
+from app.exchange import Exchange
+from app.secret_values import Deployment
+from app.upstream import retries
+from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
+from app.upstream.retries import RetryBudget
+from app.upstream.routes import Route, Routes
+from app.vault import RotatingSecret
+
+MAX_CONNECTIONS = 1000
+CONNECT_TIMEOUT_S = 5.0
+IDLE_CONNECTION_S = 30.0
+
+FORWARDED_REQUEST_HEADERS = (b"idempotency-key", b"openai-beta", b"x-client-request-id")
+
+_FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is asked. deadline: of the loop's clock, for all attempts together."""
+
+    method: str
+    path: str
+    body: bytes | None
+    exchange: Exchange
+    began: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer that has begun. body: of a failure, which was read to its end already."""
+
+    response: aiohttp.ClientResponse
+    route: Route
+    body: bytes | None = None
+
+    async def answer(self) -> Answer:
+        body = await read_body(self.response) if self.body is None else self.body
+        return checked(self.response, body, self.route.deployment.key)
+
+
+class Upstream:
+    """One pool of connections to the deployments of the secret, open between `open` and `close`."""
+
+    def __init__(
+        self, base_url: str, deployments: RotatingSecret[tuple[Deployment, ...]], longest_s: float
+    ) -> None:
+        self._routes = Routes(deployments, base_url)
+        self._budget = RetryBudget()
+        self._longest_s = longest_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_CONNECTION_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("User-Agent",),
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Which of our keys are refused, for people; None when none is."""
+        return self._routes.trouble
+
+    async def complete(self, method: str, path: str, exchange: Exchange, body: bytes | None = None) -> Answer:
+        """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see."""
+        call = self._call(method, path, exchange, body)
+        reply: _Reply | None = None
+        try:
+            async with asyncio.timeout(self._longest_s):
+                reply = await self._send(call)
+                return await reply.answer()
+        except _FAILURES as failure:
+            raise self._refusal(failure) from None
+        finally:
+            _finish(call, reply)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, exchange: Exchange, body: bytes
+    ) -> "AsyncIterator[aiohttp.StreamReader]":
+        """Calls for server-sent events; what is read within the block has the same deadline.
+
+        Raises UpstreamRefusal, and ApiError, from reading as well: upstream_cut when the connection ends
+        before the body does.
+        """
+        call = self._call("POST", path, exchange, body)
+        reply: _Reply | None = None
+        try:
+            async with asyncio.timeout(self._longest_s):
+                reply = await self._send(call)
+                if reply.response.status != 200:
+                    raise UpstreamRefusal(await reply.answer())
+                if reply.response.content_type != "text/event-stream":
+                    raise errors.upstream_malformed()
+                yield reply.response.content
+        except _FAILURES as failure:
+            raise self._refusal(failure) from None
+        finally:
+            _finish(call, reply)
+
+    def _call(self, method: str, path: str, exchange: Exchange, body: bytes | None) -> _Call:
+        now = asyncio.get_running_loop().time()
+        return _Call(method, path, body, exchange, now, now + self._longest_s)
+
+    def _refusal(self, failure: Exception) -> ApiError:
+        match failure:
+            case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
+                return errors.upstream_unreachable()
+            case TimeoutError():
+                return errors.upstream_too_slow(self._longest_s)
+            case aiohttp.ClientResponseError():
+                return errors.upstream_malformed()
+            case _:
+                # The request was on its way: unlike an upstream out of reach, this one may have charged it.
+                return errors.upstream_cut()
+
+    async def _send(self, call: _Call) -> _Reply:
+        self._budget.request_began()
+        route = self._routes.pick()
+        if route is None:
+            raise errors.no_openai_key()
+        tried: list[Route] = []
+        while True:
+            tried.append(route)
+            try:
+                reply = await self._ask(call, route)
+            except _NOT_CONNECTED:
+                route.failed()
+                following = await self._next(call, tried)
+                if following is None:
+                    raise
+                route = following
+                continue
+            status, headers = reply.response.status, reply.response.headers
+            if status == 401:
+                route = await self._next_key(route, tried)
+                continue
+            if reply.body is None:
+                route.worked()
+                return reply
+            out_of_quota = status == 429 and error_code(reply.body) in retries.OUT_OF_QUOTA
+            route.failed(retries.told_wait_s(headers), out_of_quota=out_of_quota)
+            if not retries.is_retried(status, headers):
+                return reply
+            following = await self._next(call, tried, headers, same_again=not out_of_quota)
+            if following is None:
+                return reply
+            route = following
+
+    async def _ask(self, call: _Call, route: Route) -> _Reply:
+        """One attempt; a failure that the upstream told is read, so that its connection serves again."""
+        if self._session is None:
+            raise RuntimeError("open() comes first")
+        record = call.exchange.record
+        record.upstream_attempts += 1
+        record.deployment = route.deployment.name
+        response = await self._session.request(
+            call.method,
+            route.url + call.path,
+            data=call.body,
+            headers=_request_headers(call.exchange, route.deployment.key, call.body),
+            allow_redirects=False,
+        )
+        record.upstream_status = response.status
+        request_id = response.headers.get("x-request-id")
+        record.upstream_request_id = request_id[:200] if request_id else None
+        if response.status == 401:
+            response.close()
+        elif response.status == 429 or response.status >= 500:
+            try:
+                return _Reply(response, route, await read_body(response))
+            finally:
+                response.close()
+        return _Reply(response, route)
+
+    async def _next(
+        self,
+        call: _Call,
+        tried: list[Route],
+        headers: Mapping[str, str] | None = None,
+        *,
+        same_again: bool = True,
+    ) -> Route | None:
+        """Where to try next: another deployment at once, otherwise again after a pause; None to give up."""
+        if len(tried) >= retries.MAX_ATTEMPTS:
+            return None
+        other = self._routes.other(tried)
+        pause_s: float | None = 0.0
+        if other is None:
+            pause_s = retries.wait_s(len(tried), headers or {}) if same_again else None
+        now = asyncio.get_running_loop().time()
+        if pause_s is None or now + pause_s >= call.deadline or not self._budget.take():
+            return None
+        if other is not None:
+            return other
+        await asyncio.sleep(pause_s)
+        return self._routes.pick()
+
+    async def _next_key(self, route: Route, tried: list[Route]) -> Route:
+        """Another key after one was refused, which is not charged. Raises ApiError when there is none."""
+        self._routes.refuse(route)
+        # Perhaps the key was rotated just now.
+        await self._routes.read_again()
+        following = self._routes.pick(refused=tried)
+        if following is None:
+            raise errors.openai_key_refused()
+        return following
+
+
+def _finish(call: _Call, reply: _Reply | None) -> None:
+    if reply is not None:
+        # What was read to its end has given its connection back already. Otherwise the connection goes:
+        # that is what stops the upstream's work.
+        reply.response.close()
+    elapsed_s = asyncio.get_running_loop().time() - call.began
+    call.exchange.record.upstream_ms = round(elapsed_s * 1000, 3)
+
+
+def _request_headers(exchange: Exchange, key: str, body: bytes | None) -> dict[str, str]:
+    headers = {
+        "Authorization": f"Bearer {key}",
+        "User-Agent": "openai-gateway",
+        "Accept": "application/json, text/event-stream",
+        # Bodies are read on their way, for usage and completeness.
+        "Accept-Encoding": "identity",
+    }
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    for name in FORWARDED_REQUEST_HEADERS:
+        value = exchange.header(name)
+        if value is not None and value.isascii() and value.isprintable():
+            headers[name.decode()] = value
+    return headers
