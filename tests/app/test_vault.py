@@ -1,12 +1,13 @@
 """Secrets that rotate: the last good value stays, and nothing of a value is ever told."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from app import vault
-from app.secret_values import Deployment, parse_deployments
+from app.secret_values import CacheUser, Deployment, parse_deployments
 from app.vault import RotatingSecret
 
 GOOD = (Deployment("openai", "sk-good"),)
@@ -74,3 +75,20 @@ async def test_an_equal_value_stays_the_same_object() -> None:
     before = secret.value
     await secret.refresh()
     assert secret.value is before
+
+
+async def test_a_rotated_key_is_there_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vault.REFRESH_S + vault.ANSWER_WITHIN_S < 60
+    monkeypatch.setattr(vault, "REFRESH_S", 0.01)
+    client = FakeSecretsManager('[{"key":"sk-good","name":"openai"}]')
+    secrets = vault.Vault(client, openai_arn="openai", cache_arn="openai")
+    monkeypatch.setattr(secrets.cache_user, "_parse", lambda _text: CacheUser("gateway", "x"))
+    await secrets.open()
+    assert secrets.openai_key.value == GOOD
+    rotated = asyncio.Event()
+    monkeypatch.setattr(vault, "log_event", lambda _event, **fields: fields["rotated"] and rotated.set())
+    client.answer = "sk-new"
+    await asyncio.wait_for(rotated.wait(), 5)
+    await asyncio.sleep(0)
+    assert secrets.openai_key.value == (Deployment("openai", "sk-new"),)
+    await secrets.close()
