@@ -32,22 +32,13 @@ class ApiError(Exception):
         self.param = param
         self.headers = headers
 
-    def body(self) -> bytes:
-        """OpenAI's error object as JSON."""
-        return orjson.dumps(
-            {
-                "error": {
-                    "message": self.message,
-                    "type": self.kind,
-                    "param": self.param,
-                    "code": self.code,
-                }
-            }
-        )
+    def value(self) -> dict[str, str | None]:
+        """OpenAI's error object."""
+        return {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
 
-    def event(self) -> bytes:
-        """The same object as the last event of a stream that has begun; no `[DONE]` follows it."""
-        return b"data: " + self.body() + b"\n\n"
+    def body(self) -> bytes:
+        """The JSON of an answer that is nothing but the error."""
+        return orjson.dumps({"error": self.value()})
 
 
 def invalid_request(

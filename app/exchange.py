@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import orjson
@@ -9,6 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import ApiError, Header, body_too_large, encoded_body
 from app.telemetry import RequestRecord
+
+ErrorEvent = Callable[[Mapping[str, object]], bytes]
+"""OpenAI's error object as the last event of a stream."""
 
 JSON: Header = (b"content-type", b"application/json")
 EVENT_STREAM: tuple[Header, ...] = (
@@ -33,7 +37,16 @@ class Exchange:
     end.
     """
 
-    __slots__ = ("_begun", "_ended", "_receive", "_request_headers", "_send", "headers", "record")
+    __slots__ = (
+        "_begun",
+        "_ended",
+        "_error_event",
+        "_receive",
+        "_request_headers",
+        "_send",
+        "headers",
+        "record",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = "req_" + secrets.token_hex(16)
@@ -43,6 +56,7 @@ class Exchange:
         self._request_headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._begun = False
         self._ended = False
+        self._error_event: ErrorEvent | None = None
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
 
@@ -98,7 +112,11 @@ class Exchange:
         if not self._begun:
             await self.answer(error.status, error.body(), (JSON, *error.headers))
         elif not self._ended:
-            await self._end(error.event())
+            await self._end(self._error_event(error.value()) if self._error_event else b"")
+
+    def errors_in_stream(self, error_event: ErrorEvent) -> None:
+        """How to spell an error, from now on, once a stream has begun."""
+        self._error_event = error_event
 
     async def begin_stream(self, headers: tuple[Header, ...] = ()) -> None:
         """Starts an answer of server-sent events; does nothing when it has begun."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import aiohttp
-import orjson
 
 from app import errors
 from app.admission import Admission
@@ -120,6 +119,7 @@ async def _pass_on(exchange: Exchange, answer: Answer) -> None:
 async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
+    exchange.errors_in_stream(events.error_event)
     kept = Kept(lookup)
     pings = Pings(exchange, steps.ping_interval_s)
     try:
@@ -142,7 +142,10 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
         if exchange.begun:
             # The status line left with the first ping; what the upstream said comes as an event.
             exchange.record.error = "upstream_refused"
-            await exchange.end_stream(b"data: " + orjson.dumps(refusal.answer.value) + b"\n\n")
+            error = refusal.answer.value.get("error")
+            await exchange.end_stream(
+                events.error_event(error if isinstance(error, dict) else {"message": str(error)})
+            )
         else:
             await _pass_on(exchange, refusal.answer)
         return
@@ -157,7 +160,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
             await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
-    elif lookup.slot and (answer := kept.whole()):
+    elif lookup.slot and not events.shortened and (answer := kept.whole()):
         steps.cache.keep(lookup.slot, answer)
 
 

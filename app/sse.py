@@ -7,6 +7,8 @@ standard, section "Server-sent events".
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -27,20 +29,27 @@ class EventStream(ABC):
     """What is known of a stream so far.
 
     done: the event came that is the only sign of a complete answer. failed: the upstream reported an error
-    within the stream. usage: what the upstream said of it.
+    within the stream. shortened: the answer is complete but not whole, as it reached a limit. usage: what the
+    upstream said of it. chunks: how many events with data came, each about a token.
     """
 
-    __slots__ = ("_rest", "done", "failed", "usage")
+    __slots__ = ("_rest", "chunks", "done", "failed", "shortened", "usage")
 
     def __init__(self) -> None:
         self._rest = b""
+        self.chunks = 0
         self.done = False
         self.failed = False
+        self.shortened = False
         self.usage: Usage | None = None
 
     @abstractmethod
-    def _is_passed(self, event: bytes) -> bool:
-        """Takes notice of a whole event; whether the caller is to see it. Raises MalformedStreamError."""
+    def _is_passed(self, chunk: dict[str, Any]) -> bool:
+        """Takes notice of an event's data; whether the caller is to see it."""
+
+    def error_event(self, error: Mapping[str, object]) -> bytes:
+        """What the stream ends with when it fails; `error`: OpenAI's error object."""
+        return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
 
     def feed(self, data: bytes) -> bytes:
         """Takes what arrived; returns the events to pass on. Raises MalformedStreamError."""
@@ -52,12 +61,30 @@ class EventStream(ABC):
                 break
             event = buffer[start : boundary.end()]
             start = boundary.end()
-            if self._is_passed(event):
+            if self._notice(event):
                 passed.append(event)
         self._rest = b"" if self.done else buffer[start:]
         if len(self._rest) > MAX_EVENT_BYTES:
             raise MalformedStreamError
         return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    def _notice(self, event: bytes) -> bool:
+        data = event_data(event)
+        if not data:
+            return True
+        if data == b"[DONE]":
+            self.done = True
+            return True
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise MalformedStreamError from None
+        if not isinstance(chunk, dict):
+            raise MalformedStreamError
+        self.chunks += 1
+        if chunk.get("error"):
+            self.failed = True
+        return self._is_passed(chunk)
 
 
 class CompletionStream(EventStream):
@@ -72,26 +99,50 @@ class CompletionStream(EventStream):
         super().__init__()
         self._strip_usage = strip_usage
 
-    def _is_passed(self, event: bytes) -> bool:
-        data = event_data(event)
-        if not data:
-            return True
-        if data == b"[DONE]":
-            self.done = True
-            return True
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise MalformedStreamError from None
-        if not isinstance(chunk, dict):
-            raise MalformedStreamError
-        if chunk.get("error"):
-            self.failed = True
+    def _is_passed(self, chunk: dict[str, Any]) -> bool:
         usage = chunk.get("usage")
         if usage is None:
             return True
         self.usage = parse_usage(usage) or self.usage
         return not (self._strip_usage and chunk.get("choices") == [])
+
+
+class ResponseStream(EventStream):
+    """Events of a response: `type` says what each is, one of three is the last, which carries the usage."""
+
+    __slots__ = ("_next_number",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_number = 0
+
+    def _is_passed(self, chunk: dict[str, Any]) -> bool:
+        number = chunk.get("sequence_number")
+        if type(number) is int:
+            self._next_number = number + 1
+        kind = chunk.get("type")
+        if kind in ("response.completed", "response.incomplete", "response.failed"):
+            response = chunk.get("response")
+            usage = response.get("usage") if isinstance(response, dict) else None
+            self.usage = parse_usage(usage) or self.usage
+            self.done = kind != "response.failed"
+            self.shortened = kind == "response.incomplete"
+        if kind in ("response.failed", "error"):
+            self.failed = True
+        return True
+
+    def error_event(self, error: Mapping[str, object]) -> bytes:
+        # In both of OpenAI's spellings: the fields of ResponseErrorEvent beside the object that makes the SDK
+        # raise, instead of handing on an event that a program may overlook.
+        event = {
+            "type": "error",
+            "sequence_number": self._next_number,
+            "code": error.get("code"),
+            "message": error.get("message"),
+            "param": error.get("param"),
+            "error": error,
+        }
+        return b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
 def event_data(event: bytes) -> bytes:

@@ -36,7 +36,9 @@ def parse_usage(usage: object) -> Usage | None:
         prompt, completion = usage.get("input_tokens"), usage.get("output_tokens")
         prompt_details, completion_details = "input_tokens_details", "output_tokens_details"
     else:
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if completion is None and usage.get("total_tokens") == prompt:
+            completion = 0
         prompt_details, completion_details = "prompt_tokens_details", "completion_tokens_details"
     if not _is_count(prompt) or not _is_count(completion):
         return None

@@ -111,6 +111,23 @@ def stream_options(param: str, value: object) -> None:
         boolean(f"{param}.include_usage", include_usage)
 
 
+def wants_usage_chunk(fields: Mapping[str, Any], *, stream: bool) -> bool:
+    """Whether stream_options ask for it. Raises ApiError when they are there without a stream."""
+    options = fields.get("stream_options")
+    if options is not None and not stream:
+        raise invalid_request(
+            "stream_options is only for streams. Set stream to true or leave it out.",
+            param="stream_options",
+            code="invalid_value",
+        )
+    return bool(options and options.get("include_usage"))
+
+
+def require_model(fields: Mapping[str, Any]) -> None:
+    if fields.get("model") is None:
+        raise missing("model", "the name of a model, for example gpt-4o-mini")
+
+
 def missing(param: str, what: str) -> ApiError:
     return invalid_request(
         f"{param} is missing. Send {what}.", param=param, code="missing_required_parameter"

@@ -25,3 +25,21 @@ def text_bound_tokens(body: bytes, messages: int, *, with_tools: bool = False) -
 def image_tokens(url: Any) -> int:
     """What to add to the bound for an image: its constant, less the bytes that its URL has in the body."""
     return IMAGE_TOKENS - (len(url) if isinstance(url, str) else 0)
+
+
+def parts_tokens(parts: Any) -> int | None:
+    """What to add to the bound for the parts of a content; None when one holds more text than the body shows.
+
+    The kinds of parts are those of chat completions and of responses.
+    """
+    added = 0
+    for part in parts if isinstance(parts, list) else ():
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "image_url":
+            image = part.get("image_url")
+            added += image_tokens(image.get("url") if isinstance(image, dict) else image)
+        elif kind in ("input_image", "computer_screenshot"):
+            added += image_tokens(part.get("image_url"))
+        elif kind in ("file", "input_file"):
+            return None
+    return added

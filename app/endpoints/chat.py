@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.endpoints.bounds import image_tokens, text_bound_tokens
+from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
 from app.sse import CompletionStream, EventStream
@@ -20,9 +20,11 @@ from app.validate import (
     missing,
     model_name,
     number,
+    require_model,
     stop,
     stream_options,
     text,
+    wants_usage_chunk,
     wrong_type,
     wrong_value,
 )
@@ -36,8 +38,7 @@ class ChatCompletions(Endpoint):
     def parse(self, body: bytes) -> ApiRequest:
         fields = json_object(body)
         check_fields(fields, _FIELDS)
-        if fields.get("model") is None:
-            raise missing("model", "the name of a model, for example gpt-4o-mini")
+        require_model(fields)
         if fields.get("messages") is None:
             raise missing("messages", "a list of one message or more")
         stream = fields.get("stream") is True
@@ -52,6 +53,7 @@ class ChatCompletions(Endpoint):
             prompt_bound_tokens=_prompt_bound_tokens(body, fields),
             answers=answers,
             answer_bound_tokens=_answer_bound_tokens(fields, answers),
+            unbounded_param=None if fields.get("web_search_options") is None else "web_search_options",
         )
 
     def is_complete(self, answer: Mapping[str, object]) -> bool:
@@ -73,18 +75,6 @@ class ChatCompletions(Endpoint):
 CHAT_COMPLETIONS = ChatCompletions()
 
 
-def wants_usage_chunk(fields: Mapping[str, Any], *, stream: bool) -> bool:
-    """Whether stream_options ask for it. Raises ApiError when they are there without a stream."""
-    options = fields.get("stream_options")
-    if options is not None and not stream:
-        raise invalid_request(
-            "stream_options is only for streams. Set stream to true or leave it out.",
-            param="stream_options",
-            code="invalid_value",
-        )
-    return bool(options and options.get("include_usage"))
-
-
 def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
     if fields.get("web_search_options") is not None:
         return None
@@ -94,12 +84,10 @@ def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
     for message in messages:
         content = message.get("content")
         if isinstance(content, list):
-            for part in content:
-                if part["type"] == "image_url":
-                    image = part.get("image_url")
-                    bound += image_tokens(image.get("url") if isinstance(image, dict) else None)
-                elif part["type"] == "file":
-                    return None
+            added = parts_tokens(content)
+            if added is None:
+                return None
+            bound += added
     return bound
 
 

@@ -17,6 +17,8 @@ class ApiRequest:
     stream's usage chunk. prompt_bound_tokens: the upstream will not count more, None when only the model's
     context bounds them (the request refers to texts that are not in it). answers: how many the model gives.
     answer_bound_tokens: the most that all answers together can have, None when only the model bounds them.
+    unbounded_param: the field that lets the upstream do work of an amount nobody knows before (tools that it
+    runs itself), None when there is none.
     """
 
     endpoint: "Endpoint"
@@ -28,6 +30,7 @@ class ApiRequest:
     prompt_bound_tokens: int | None
     answers: int
     answer_bound_tokens: int | None
+    unbounded_param: str | None = None
 
 
 class Endpoint(ABC):
@@ -55,6 +58,6 @@ class Endpoint(ABC):
         """What is sent for a stream that is to tell its usage."""
         return request.body
 
-    @abstractmethod
     def events(self, request: ApiRequest) -> EventStream:
-        """Follows the stream that answers a request."""
+        """Follows the stream that answers a request; only requests with `stream` have one."""
+        raise RuntimeError(f"{request.endpoint.path} does not stream")

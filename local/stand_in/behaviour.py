@@ -34,6 +34,8 @@ class Behaviour:
     malformed: bool = False
     without_usage: bool = False
     error_after: int | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
     end_after: int | None = None
 
 

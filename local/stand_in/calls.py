@@ -5,7 +5,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-KEPT_CALLS = 500
+KEPT_CALLS = 5000
 
 
 @dataclass
@@ -13,7 +13,7 @@ class Call:
     """One request.
 
     key_hash: SHA-256 of the Authorization header, so that tests can compare and nothing leaks.
-    outcome: "running", "answered", "cut" or "client_gone".
+    outcome: "running", "answered", "cut" or "client_gone". *_tokens: as the call is charged.
     """
 
     endpoint: str
@@ -22,6 +22,8 @@ class Call:
     body: str
     key_hash: str | None
     outcome: str = "running"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     total_tokens: int = 0
 
 

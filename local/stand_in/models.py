@@ -14,9 +14,13 @@ LISTED = (
     "gpt-5-mini",
     "o3",
     "o4-mini",
+    "gpt-3.5-turbo-instruct",
+    "text-embedding-3-small",
+    "text-embedding-3-large",
+    "omni-moderation-latest",
     *BEHAVIOURS,
 )
-_FAMILIES = ("gpt-", "chatgpt-", "o1", "o3", "o4", "ft:", "stand-in")
+_FAMILIES = ("gpt-", "chatgpt-", "o1", "o3", "o4", "ft:", "text-embedding-", "omni-moderation-", "stand-in")
 
 
 def is_known(model: str) -> bool:

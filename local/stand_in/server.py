@@ -1,20 +1,24 @@
 """The stand-in as an ASGI application.
 
-OpenAI's: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id}. Its own, without a key: GET
-/stand-in/calls      what it was asked (see `calls.py`); DELETE forgets it PUT /stand-in/behaviour
-{"behaviour": {…}, "times": N} for the next N calls, every call without times; DELETE ends it PUT
-/stand-in/key        {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
+OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}. Its own, without a key:
+
+- GET /stand-in/calls: what it was asked (see `calls.py`); DELETE forgets it
+- PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;
+  DELETE ends it
+- PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
 import asyncio
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from local.stand_in import behaviour, chat, models, text
+from local.stand_in import behaviour, chat, completions, embeddings, models, moderations, responses
+from local.stand_in.answers import DONE, Answer, BadRequestError
 from local.stand_in.behaviour import BadBehaviourError, Behaviour
 from local.stand_in.calls import Call, Calls
 
@@ -22,6 +26,17 @@ Headers = list[tuple[bytes, bytes]]
 JSON: Headers = [(b"content-type", b"application/json")]
 EVENTS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
 
+Texts = Callable[[dict[str, Any]], list[str]]
+Answers = Callable[[dict[str, Any], Behaviour], Answer]
+
+ENDPOINTS: dict[str, tuple[Texts, Answers]] = {
+    "/v1/chat/completions": (chat.texts, chat.ChatCompletion),
+    "/v1/responses": (responses.texts, responses.Response),
+    "/v1/completions": (completions.texts, completions.Completion),
+    "/v1/embeddings": (embeddings.texts, embeddings.Embeddings),
+    "/v1/moderations": (moderations.texts, moderations.Moderation),
+}
+"""For each path: what takes the texts from a request, and what answers it."""
 
 CUT = "stand_in.cut"
 """The ASGI extension that `__main__.py` gives: {"abort": a function that drops the connection}."""
@@ -68,8 +83,8 @@ class StandIn:
     ) -> None:
         if not self._is_accepted(headers):
             await reply.error(401, "The API key is wrong.", code="invalid_api_key")
-        elif path == "/v1/chat/completions" and method == "POST":
-            await self._chat(body, call, reply)
+        elif path in ENDPOINTS and method == "POST":
+            await self._ask(path, body, call, reply)
         elif path == "/v1/models" and method == "GET":
             await reply.json(models.listing())
         elif path.startswith("/v1/models/") and method == "GET":
@@ -81,12 +96,14 @@ class StandIn:
         else:
             await reply.error(404, f"There is nothing at {method} {path}.")
 
-    async def _chat(self, body: bytes, call: Call, reply: "_Reply") -> None:
+    async def _ask(self, path: str, body: bytes, call: Call, reply: "_Reply") -> None:
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError:
             await reply.error(400, "The body is not JSON.")
             return
+        if isinstance(request, dict) and path == "/v1/moderations":
+            request.setdefault("model", moderations.DEFAULT_MODEL)
         model = request.get("model") if isinstance(request, dict) else None
         if not isinstance(model, str):
             await reply.error(400, "model is missing.", param="model")
@@ -94,10 +111,11 @@ class StandIn:
         if not models.is_known(model):
             await _unknown_model(reply, model)
             return
+        take_texts, answers = ENDPOINTS[path]
         try:
-            completion = chat.complete(request)
-            behaves = self._behaviour(model, text.texts_of(request["messages"]))
-        except (chat.BadRequestError, BadBehaviourError) as bad:
+            behaves = self._behaviour(model, take_texts(request))
+            answer = answers(request, behaves)
+        except (BadRequestError, BadBehaviourError) as bad:
             await reply.error(400, str(bad), param=getattr(bad, "param", "messages"))
             return
         await reply.wait(behaves.delay_ms)
@@ -106,12 +124,13 @@ class StandIn:
             return
         if behaves.cut_after == 0:
             raise CutError
-        call.total_tokens = completion.usage["total_tokens"]
+        if answer.tokens is not None:
+            call.prompt_tokens, call.completion_tokens = answer.tokens.prompt, answer.tokens.completion
+            call.total_tokens = answer.tokens.total
         if request.get("stream"):
-            options = request.get("stream_options") or {}
-            await _stream(completion, behaves, reply, include_usage=options.get("include_usage") is True)
+            await _stream(answer, behaves, reply)
         else:
-            await _whole(completion, behaves, reply)
+            await _whole(answer, behaves, reply)
 
     def _behaviour(self, model: str, texts: list[str]) -> Behaviour:
         asked = behaviour.asked_for(model, texts)
@@ -155,34 +174,29 @@ class StandIn:
         await send({"type": "http.response.body", "body": data})
 
 
-async def _whole(completion: chat.Completion, behaves: Behaviour, reply: "_Reply") -> None:
+async def _whole(answer: Answer, behaves: Behaviour, reply: "_Reply") -> None:
     if behaves.malformed:
         await reply.bytes(200, b'{"id": "chatcmpl-', JSON)
     elif behaves.cut_after is not None:
-        data = orjson.dumps(chat.whole(completion, with_usage=True))
+        data = orjson.dumps(answer.whole(with_usage=True))
         await reply.begin(200, [*JSON, _length(data)])
         await reply.write(data[: len(data) // 2])
         raise CutError
     else:
-        await reply.json(chat.whole(completion, with_usage=not behaves.without_usage))
+        await reply.json(answer.whole(with_usage=not behaves.without_usage))
 
 
-async def _stream(
-    completion: chat.Completion, behaves: Behaviour, reply: "_Reply", *, include_usage: bool
-) -> None:
+async def _stream(answer: Answer, behaves: Behaviour, reply: "_Reply") -> None:
     await reply.begin(200, EVENTS)
-    chunks = chat.chunks(completion, include_usage=include_usage and not behaves.without_usage)
-    for index, chunk in enumerate(chunks):
-        await reply.wait(behaves.chunk_delay_ms)
+    for index, frame in enumerate(answer.frames(with_usage=not behaves.without_usage)):
+        if frame != DONE:
+            await reply.wait(behaves.chunk_delay_ms)
         if behaves.cut_after is not None and index >= behaves.cut_after:
             # Half an event first, as when a connection breaks in the middle of a packet.
-            await reply.write(b'data: {"id":"chatcm')
+            await reply.write(frame[: len(frame) // 2])
             raise CutError
         if behaves.error_after is not None and index >= behaves.error_after:
-            error = {
-                "error": {"message": "The model failed.", "type": "server_error", "param": None, "code": None}
-            }
-            await reply.end(b"data: " + orjson.dumps(error) + b"\n\n")
+            await reply.end(answer.error_frame("The model failed."))
             return
         if behaves.end_after is not None and index >= behaves.end_after:
             await reply.end(b"")
@@ -190,8 +204,8 @@ async def _stream(
         if behaves.malformed and index == 1:
             await reply.end(b"data: this is not JSON\n\n")
             return
-        await reply.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
-    await reply.end(b"data: [DONE]\n\n")
+        await reply.write(frame)
+    await reply.end(b"")
 
 
 async def _unknown_model(reply: "_Reply", model: str) -> None:

@@ -1,0 +1,191 @@
+"""POST /v1/responses. Bounds of fields are those of OpenAI's API reference.
+
+A response can rest on texts that are kept upstream (an earlier response, a conversation, a prompt, a file)
+and on tools that run there; such a request says that its cost has no bound of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.endpoints.bounds import parts_tokens, text_bound_tokens
+from app.endpoints.endpoint import ApiRequest, Endpoint
+from app.errors import invalid_request
+from app.sse import EventStream, ResponseStream
+from app.validate import (
+    I64,
+    Check,
+    array,
+    boolean,
+    check_fields,
+    integer,
+    json_dict,
+    json_object,
+    missing,
+    model_name,
+    number,
+    require_model,
+    text,
+    wrong_type,
+    wrong_value,
+)
+
+MAX_ITEMS = 4096
+
+_KEPT_UPSTREAM = ("previous_response_id", "conversation", "prompt")
+_TOOLS_OF_THE_CALLER = frozenset(
+    ("function", "custom", "namespace", "local_shell", "apply_patch", "computer", "computer_use_preview")
+)
+
+
+class Responses(Endpoint):
+    path = "/responses"
+
+    def parse(self, body: bytes) -> ApiRequest:
+        fields = json_object(body)
+        check_fields(fields, _FIELDS)
+        require_model(fields)
+        if fields.get("input") is None and all(fields.get(name) is None for name in _KEPT_UPSTREAM):
+            raise missing("input", "a text or a list of items")
+        if fields.get("background"):
+            raise invalid_request(
+                "background responses are not offered here, as nobody could fetch or account for them. "
+                "Leave background out; a stream stays open as long as it takes.",
+                param="background",
+                code="unsupported_value",
+            )
+        stream = fields.get("stream") is True
+        if fields.get("stream_options") is not None and not stream:
+            raise invalid_request(
+                "stream_options is only for streams. Set stream to true or leave it out.",
+                param="stream_options",
+                code="invalid_value",
+            )
+        most = fields.get("max_output_tokens")
+        unbounded = _unbounded_param(fields)
+        return ApiRequest(
+            endpoint=self,
+            body=body,
+            fields=fields,
+            model=fields["model"],
+            stream=stream,
+            include_usage=True,
+            prompt_bound_tokens=None if unbounded else _prompt_bound_tokens(body, fields),
+            answers=1,
+            answer_bound_tokens=None if most is None else int(most),
+            unbounded_param=unbounded,
+        )
+
+    def is_complete(self, answer: Mapping[str, object]) -> bool:
+        return answer.get("status") == "completed" and answer.get("error") is None
+
+    def is_repeatable(self, request: ApiRequest) -> bool:
+        fields = request.fields
+        # A response is stored upstream unless the request says otherwise, which is a side effect.
+        return (
+            fields.get("temperature") == 0
+            and fields.get("store") is False
+            and fields.get("conversation") is None
+            and request.unbounded_param is None
+        )
+
+    def events(self, request: ApiRequest) -> EventStream:  # noqa: ARG002
+        return ResponseStream()
+
+
+RESPONSES = Responses()
+
+
+def _unbounded_param(fields: Mapping[str, Any]) -> str | None:
+    for index, tool in enumerate(fields.get("tools") or ()):
+        if tool.get("type") not in _TOOLS_OF_THE_CALLER:
+            return f"tools[{index}]"
+    return "context_management" if fields.get("context_management") else None
+
+
+def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
+    if any(fields.get(name) is not None for name in _KEPT_UPSTREAM):
+        return None
+    items = fields["input"]
+    if isinstance(items, str):
+        items = ()
+    bound = text_bound_tokens(body, 1 + len(items), with_tools=bool(fields.get("tools")))
+    for item in items:
+        # What is encrypted or compacted may unfold to more than its bytes.
+        if item.get("type") in ("item_reference", "compaction") or item.get("encrypted_content") is not None:
+            return None
+        for parts in (item.get("content"), item.get("output")):
+            added = parts_tokens([parts] if isinstance(parts, dict) else parts)
+            if added is None:
+                return None
+            bound += added
+    return bound
+
+
+def _input(param: str, value: object) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list):
+        raise wrong_type(param, value, "a string or an array of items")
+    if not value:
+        raise invalid_request(f"{param} is empty. Send one item or more.", param=param, code="empty_array")
+    if len(value) > MAX_ITEMS:
+        raise wrong_value(param, f"must be {MAX_ITEMS} items or fewer")
+    for index, item in enumerate(value):
+        _item(f"{param}[{index}]", item)
+
+
+def _item(param: str, value: object) -> None:
+    item = json_dict(param, value)
+    kind = item.get("type")
+    if kind is not None:
+        text(f"{param}.type", kind)
+    if kind in (None, "message"):
+        role = item.get("role")
+        if role is None:
+            raise missing(f"{param}.role", "the author: developer, system, user or assistant")
+        text(f"{param}.role", role)
+        content = item.get("content")
+        if content is None:
+            raise missing(f"{param}.content", "a text or an array of content parts")
+        if not isinstance(content, str | list):
+            raise wrong_type(f"{param}.content", content, "a string or an array of content parts")
+        if isinstance(content, list):
+            for index, part in enumerate(content):
+                named = f"{param}.content[{index}]"
+                if json_dict(named, part).get("type") is None:
+                    raise missing(f"{named}.type", "the kind of the part, for example input_text")
+                text(f"{named}.type", part["type"])
+
+
+def _tools(param: str, value: object) -> None:
+    for index, tool in enumerate(array(param, value)):
+        if json_dict(f"{param}[{index}]", tool).get("type") is None:
+            raise missing(f"{param}[{index}].type", "the kind of the tool, for example function")
+        text(f"{param}[{index}].type", tool["type"])
+
+
+_FIELDS: dict[str, Check] = {
+    "model": model_name,
+    "input": _input,
+    "instructions": text,
+    "stream": boolean,
+    "stream_options": json_dict,
+    "background": boolean,
+    "store": boolean,
+    "parallel_tool_calls": boolean,
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "top_logprobs": integer(0, 20),
+    "max_output_tokens": integer(1, I64 - 1),
+    "max_tool_calls": integer(1, I64 - 1),
+    "previous_response_id": text,
+    "prompt": json_dict,
+    "reasoning": json_dict,
+    "text": json_dict,
+    "metadata": json_dict,
+    "include": array,
+    "tools": _tools,
+    "user": text,
+    "safety_identifier": text,
+    "prompt_cache_key": text,
+}
