@@ -62,6 +62,7 @@ class StackConfig(BaseModel):
     owner: Email
     cost_center: TagValue
     repository: RepositoryName
+    monthly_budget_usd: Annotated[Integer, Field(ge=1, le=10_000_000)]
 
     vpc_cidr: VpcCidr
     availability_zones: Annotated[Integer, Field(ge=2, le=3)]
@@ -345,6 +346,7 @@ _EXAMPLES = {
     "owner": "platform@example.com",
     "cost_center": "platform",
     "repository": "example-org/openai-gateway",
+    "monthly_budget_usd": "200",
     "min_tasks": "2",
     "task_cpu": "512",
     "task_memory_mib": "1024",

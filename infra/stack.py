@@ -31,6 +31,7 @@ from infra.secret_access import SecretAccess, SecretAccessArgs, SecretReaders
 from infra.security_groups import SecurityGroups, SecurityGroupsArgs
 from infra.seeding import seed_before_tasks, seed_new_user
 from infra.service import Service, ServiceArgs
+from infra.spend import Spend, SpendArgs
 from infra.storage import Storage, StorageArgs
 from infra.task import Task, TaskArgs
 from infra.vault import Vault, VaultArgs
@@ -107,6 +108,18 @@ def foundation(config: StackConfig) -> Foundation:
     alerts = Alerts(
         "alerts",
         AlertsArgs(account_id=account_id, key_arn=encryption.key_arn, emails=[config.owner]),
+        on_aws,
+    )
+    Spend(
+        "spend",
+        SpendArgs(
+            project=config.project,
+            stack=config.stack,
+            monthly_budget_usd=config.monthly_budget_usd,
+            owner=config.owner,
+            alert_topic_arn=alerts.topic_arn,
+            after=alerts.policies,
+        ),
         on_aws,
     )
     network = Network(

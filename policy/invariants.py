@@ -31,6 +31,7 @@ from policy.network import (
 )
 from policy.resource import Graph
 from policy.secrets import every_secret_names_its_readers
+from policy.spend import spending_is_watched
 
 Invariant = Callable[[Graph], list[str]]
 
@@ -57,6 +58,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_log_group_has_a_retention,
     everything_is_tagged,
     autoscaling_owns_the_number_of_tasks,
+    spending_is_watched,
 )
 
 

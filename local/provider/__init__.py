@@ -8,6 +8,7 @@ token. A type or function that nobody handles is an error that names it.
 from local.provider import (
     acm,
     application_autoscaling,
+    budgets,
     cloudwatch,
     docker_build,
     dynamodb,
@@ -30,6 +31,7 @@ from local.provider import (
 SERVICES = (
     acm,
     application_autoscaling,
+    budgets,
     cloudwatch,
     docker_build,
     dynamodb,

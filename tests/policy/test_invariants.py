@@ -37,6 +37,7 @@ from policy.network import (
 )
 from policy.resource import Resource, containers
 from policy.secrets import every_secret_names_its_readers
+from policy.spend import spending_is_watched
 from tests.infra.graph import Registered
 
 Mutate = Callable[..., list[Resource]]
@@ -246,6 +247,7 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         nobody_is_everybody,
         services_act_for_this_account_only,
         autoscaling_owns_the_number_of_tasks,
+        spending_is_watched,  # in test_spend.py
     }
     assert {case[0] for case in CASES} | by_hand == set(INVARIANTS)
 

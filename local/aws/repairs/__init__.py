@@ -2,6 +2,7 @@
 
 from local.aws.repairs import (
     application_autoscaling,
+    budgets,
     ecs,
     elastic_load_balancing,
     elasticache_groups,
@@ -15,6 +16,7 @@ from local.aws.repairs import (
 def repair_all() -> None:
     """Applies every repair to the moto of this process."""
     application_autoscaling.repair()
+    budgets.repair()
     ecs.repair()
     elastic_load_balancing.repair()
     elasticache_groups.repair()
