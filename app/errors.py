@@ -104,6 +104,16 @@ def wrong_key() -> ApiError:
     return error
 
 
+def archived_project() -> ApiError:
+    error = invalid_request(
+        "The API key belongs to a project that was archived. Send a key of another project.",
+        code="project_archived",
+        status=401,
+    )
+    error.headers = (_CHALLENGE,)
+    return error
+
+
 def mismatched_scope(header: str, code: str) -> ApiError:
     error = invalid_request(
         f"The API key does not belong to what the header {header} names. Leave the header out or correct it.",

@@ -1,53 +1,44 @@
-"""Who a request is from: bearer key to caller, by the key's hash, with a cache of seconds.
+"""Who a request is from: bearer key to caller, by the key's hash, with what holds for its project.
 
-A record is used for FRESH_S after it was read, so a revoked key or a changed limit takes effect everywhere
-within that time. When the table does not answer, records that were read within STALE_S stay good: nothing can
-be revoked in a table that cannot be reached, and its outage must not become everybody's.
+Key, project and organization are each remembered for seconds, so a revoked or expired key, an archived
+project and a changed limit take effect everywhere within five.
 """
 
-import asyncio
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app import errors
+from app.admission.plan import Plan, Scopes, plan
 from app.keys import KeyRecord, hash_key, looks_like_key
+from app.owners import Owners
+from app.remembered import Remembered
 from app.table import Table, TableUnavailableError
-from app.telemetry import log_event
-
-FRESH_S = 4.0
-UNKNOWN_FRESH_S = 2.0
-STALE_S = 300.0
-RETRY_AFTER_FAILURE_S = 1.0
-MAX_RECORDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is counted for. requests_per_minute: the limit in force."""
+    """Whom a request is counted for."""
 
     key_id: str
     organization_id: str
     project_id: str
-    requests_per_minute: int
+    scopes: Scopes
 
-
-@dataclass(slots=True)
-class _Remembered:
-    record: KeyRecord | None
-    read_at: float
-    fresh_until: float
+    def plan(self, model: str | None) -> Plan:
+        """What a request to this model is counted against."""
+        named = model if any(name == model for name, _ in self.scopes.models) else None
+        return plan(self.scopes, named)
 
 
 class Identity:
-    """Resolves keys. All times are of the monotonic clock."""
+    """Resolves keys."""
 
     def __init__(self, table: Table, pepper: str, default_requests_per_minute: int) -> None:
-        self._table = table
         self._pepper = pepper
         self._default_requests_per_minute = default_requests_per_minute
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
-        self._lookups: dict[str, asyncio.Task[KeyRecord | None]] = {}
+        self._keys: Remembered[KeyRecord] = Remembered(table.key_record)
+        self._owners: Remembered[Owners] = Remembered(lambda name: table.owners(*name.split(" ")))
+        self._callers: dict[str, tuple[KeyRecord, Owners, Caller]] = {}
 
     async def identify(
         self, authorization: str | None, organization: str | None, project: str | None
@@ -58,54 +49,53 @@ class Identity:
             raise errors.no_key()
         if not looks_like_key(key):
             raise errors.wrong_key()
-        record = await self._record(hash_key(self._pepper, key))
-        if record is None or record.status != "active":
-            raise errors.wrong_key()
+        try:
+            record = await self._keys.get(hash_key(self._pepper, key))
+            if record is None or not record.lets_in(time.time()):
+                raise errors.wrong_key()
+            owners = await self._owners.get(f"{record.organization_id} {record.project_id}")
+        except TableUnavailableError:
+            raise errors.keys_unavailable() from None
+        if owners is None or not owners.active:
+            raise errors.archived_project()
         if organization and organization != record.organization_id:
             raise errors.mismatched_scope("OpenAI-Organization", "mismatched_organization")
         if project and project != record.project_id:
             raise errors.mismatched_scope("OpenAI-Project", "mismatched_project")
-        return Caller(
+        return self._caller(record, owners)
+
+    async def owners(self, organization_id: str, project_id: str) -> Owners | None:
+        """What holds for a project and its organization. Raises TableUnavailableError."""
+        return await self._owners.get(f"{organization_id} {project_id}")
+
+    def _caller(self, record: KeyRecord, owners: Owners) -> Caller:
+        known = self._callers.get(record.id)
+        if known is not None and known[0] is record and known[1] is owners:
+            return known[2]
+        limits = record.limits
+        if limits.requests_per_minute is None:
+            limits = replace(limits, requests_per_minute=self._default_requests_per_minute)
+        caller = Caller(
             key_id=record.id,
             organization_id=record.organization_id,
             project_id=record.project_id,
-            requests_per_minute=record.requests_per_minute or self._default_requests_per_minute,
+            scopes=Scopes(
+                key_id=record.id,
+                key=limits,
+                project_id=record.project_id,
+                project=owners.project,
+                models=owners.models,
+                organization_id=record.organization_id,
+                organization=owners.organization,
+            ),
         )
+        if len(self._callers) >= MAX_CALLERS:
+            self._callers.clear()
+        self._callers[record.id] = (record, owners, caller)
+        return caller
 
-    async def _record(self, key_hash: str) -> KeyRecord | None:
-        remembered = self._remembered.get(key_hash)
-        if remembered is not None and time.monotonic() < remembered.fresh_until:
-            return remembered.record
-        lookup = self._lookups.get(key_hash)
-        if lookup is None:
-            lookup = asyncio.create_task(self._look_up(key_hash, remembered))
-            self._lookups[key_hash] = lookup
-            lookup.add_done_callback(lambda done: self._looked_up(key_hash, done))
-        # Shielded: a caller who leaves must not take the answer from those who wait for the same key.
-        return await asyncio.shield(lookup)
 
-    def _looked_up(self, key_hash: str, lookup: "asyncio.Task[KeyRecord | None]") -> None:
-        del self._lookups[key_hash]
-        if not lookup.cancelled():
-            lookup.exception()
-
-    async def _look_up(self, key_hash: str, remembered: _Remembered | None) -> KeyRecord | None:
-        read_at = time.monotonic()
-        try:
-            record = await self._table.key_record(key_hash)
-        except TableUnavailableError as unavailable:
-            log_event("table_unavailable", level="warning", reason=unavailable.reason)
-            if remembered is None or remembered.record is None or read_at - remembered.read_at > STALE_S:
-                raise errors.keys_unavailable() from None
-            remembered.fresh_until = time.monotonic() + RETRY_AFTER_FAILURE_S
-            return remembered.record
-        # Counted from before the read: what the table said may have changed while the answer was on its way.
-        fresh_s = FRESH_S if record is not None else UNKNOWN_FRESH_S
-        self._remembered[key_hash] = _Remembered(record, read_at, read_at + fresh_s)
-        self._remembered.move_to_end(key_hash)
-        if len(self._remembered) > MAX_RECORDS:
-            self._remembered.popitem(last=False)
-        return record
+MAX_CALLERS = 10_000
 
 
 def bearer_token(authorization: str | None) -> str | None:

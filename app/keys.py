@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.limits import NO_LIMITS, Limits, limits_attributes, parse_limits
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -29,7 +31,8 @@ Status = Literal["active", "revoked"]
 class KeyRecord:
     """What the table knows of a key; never the key itself.
 
-    requests_per_minute: the key's own limit, or None for the gateway's default. created_at: unix seconds.
+    created_at, expires_at: unix seconds. limits: the key's own; without requests a minute the gateway's
+    default holds.
     """
 
     hash: str
@@ -40,7 +43,16 @@ class KeyRecord:
     status: Status
     created_at: int
     redacted: str
-    requests_per_minute: int | None = None
+    limits: Limits = NO_LIMITS
+    expires_at: int | None = None
+
+    @property
+    def requests_per_minute(self) -> int | None:
+        return self.limits.requests_per_minute
+
+    def lets_in(self, now: float) -> bool:
+        """Whether the key is good at a moment of unix time."""
+        return self.status == "active" and (self.expires_at is None or now < self.expires_at)
 
 
 def looks_like_key(text: str) -> bool:
@@ -60,6 +72,7 @@ def new_key(
     project_id: str,
     name: str,
     requests_per_minute: int | None = None,
+    expires_at: int | None = None,
 ) -> tuple[str, KeyRecord]:
     """A fresh key's text, which is to be shown once and forgotten, and the record to store."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
@@ -72,7 +85,8 @@ def new_key(
         status="active",
         created_at=int(time.time()),
         redacted=f"sk-…{key[-_SHOWN_CHARACTERS:]}",
-        requests_per_minute=requests_per_minute,
+        limits=Limits(requests_per_minute=requests_per_minute),
+        expires_at=expires_at,
     )
     return key, record
 
@@ -96,14 +110,15 @@ def key_item(record: KeyRecord) -> "dict[str, AttributeValueTypeDef]":
         "created_at": {"N": str(record.created_at)},
         "redacted": {"S": record.redacted},
     }
-    if record.requests_per_minute is not None:
-        item["requests_per_minute"] = {"N": str(record.requests_per_minute)}
+    if record.expires_at is not None:
+        item["expires_at"] = {"N": str(record.expires_at)}
+    item.update(limits_attributes(record.limits))
     return item
 
 
 def parse_key_item(item: Mapping[str, Mapping[str, Any]]) -> KeyRecord:
     """The inverse of `key_item`. Raises KeyError or ValueError when the item is not a key's."""
-    limit = item.get("requests_per_minute")
+    expires_at = item.get("expires_at")
     return KeyRecord(
         hash=item["pk"]["S"].removeprefix("KEY#"),
         id=item["id"]["S"],
@@ -114,7 +129,8 @@ def parse_key_item(item: Mapping[str, Mapping[str, Any]]) -> KeyRecord:
         status="active" if item["status"]["S"] == "active" else "revoked",
         created_at=int(item["created_at"]["N"]),
         redacted=item["redacted"]["S"],
-        requests_per_minute=int(limit["N"]) if limit else None,
+        limits=parse_limits(item),
+        expires_at=int(expires_at["N"]) if expires_at else None,
     )
 
 

@@ -57,9 +57,9 @@ def parse_limits(item: Mapping[str, Mapping[str, Any]]) -> Limits:
     return Limits(**numbers, spend_alerts_micro_usd=tuple(sorted({int(amount["N"]) for amount in alerts})))
 
 
-def limits_attributes(limits: Limits) -> dict[str, dict[str, Any]]:
+def limits_attributes(limits: Limits) -> dict[str, Any]:
     """The inverse of `parse_limits`; what sets no limit is left out."""
-    attributes: dict[str, dict[str, Any]] = {}
+    attributes: dict[str, Any] = {}
     for name in _NUMBERS:
         value = getattr(limits, name)
         if value is not None and not (value == 0 and name.startswith("burst")):

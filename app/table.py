@@ -1,12 +1,15 @@
 """The gateway's DynamoDB table: what it is asked, and the bound within which it answers or counts as gone."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Any
 
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.aws import DynamoDB
 from app.keys import KeyRecord, key_address, parse_key_item
+from app.owners import MODEL, Owners, parse_owners
 
 ANSWER_WITHIN_S = 2.0
 
@@ -19,6 +22,20 @@ class TableUnavailableError(Exception):
         self.reason = reason
 
 
+async def answered(call: Awaitable[dict[str, Any]], within_s: float = ANSWER_WITHIN_S) -> dict[str, Any]:
+    """What DynamoDB answers. Raises TableUnavailableError, and ClientError for a condition that fails."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await call
+    except ClientError as refused:
+        code = refused.response["Error"]["Code"]
+        if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
+            raise
+        raise TableUnavailableError(code) from None
+    except (BotoCoreError, HttpError, OSError, TimeoutError) as gone:
+        raise TableUnavailableError(type(gone).__name__) from None
+
+
 class Table:
     """Reads of the one table; each raises TableUnavailableError, after ANSWER_WITHIN_S at the latest."""
 
@@ -28,13 +45,7 @@ class Table:
 
     async def key_record(self, key_hash: str) -> KeyRecord | None:
         """The record of the key with this hash, None when there is none."""
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                answer = await self._client.get_item(TableName=self._name, Key=key_address(key_hash))
-        except ClientError as refused:
-            raise TableUnavailableError(refused.response["Error"]["Code"]) from None
-        except (BotoCoreError, HttpError, OSError, TimeoutError) as gone:
-            raise TableUnavailableError(type(gone).__name__) from None
+        answer = await answered(self._client.get_item(TableName=self._name, Key=key_address(key_hash)))
         item = answer.get("Item")
         if item is None:
             return None
@@ -42,6 +53,31 @@ class Table:
             return parse_key_item(item)
         except (KeyError, ValueError):
             raise TableUnavailableError("the key's record is damaged") from None
+
+    async def owners(self, organization_id: str, project_id: str) -> Owners | None:
+        """A project and its organization, None when there is no such project."""
+        project, organization = await asyncio.gather(
+            answered(
+                self._client.query(
+                    TableName=self._name,
+                    KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                    ExpressionAttributeValues={
+                        ":pk": {"S": f"PROJECT#{project_id}"},
+                        ":first": {"S": "PROJECT"},
+                        ":last": {"S": f"{MODEL}\U0010ffff"},
+                    },
+                )
+            ),
+            answered(
+                self._client.get_item(
+                    TableName=self._name, Key={"pk": {"S": f"ORG#{organization_id}"}, "sk": {"S": "ORG"}}
+                )
+            ),
+        )
+        try:
+            return parse_owners(project["Items"], organization.get("Item"))
+        except (KeyError, ValueError):
+            raise TableUnavailableError("the record of the project or organization is damaged") from None
 
     async def check(self) -> None:
         """Reads an item that does not exist: connection, credentials and the table's existence."""

@@ -8,12 +8,15 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import errors
 from app.admission.rates import MINUTE_MS, LocalLimits, Standing
 from app.errors import Header
-from app.identity import Caller
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+
+if TYPE_CHECKING:
+    from app.identity import Caller
 
 SCRIPT = Path(__file__).with_name("gcra.lua").read_bytes()
 SCRIPT_SHA1 = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
@@ -35,10 +38,10 @@ class Admission:
         self._local = LocalLimits()
         self._is_local = False
 
-    async def admit(self, caller: Caller) -> Grant:
+    async def admit(self, caller: "Caller") -> Grant:
         """Counts one request. Raises ApiError (429), with nothing counted."""
         key = requests_key(caller)
-        limit = caller.requests_per_minute
+        limit = caller.scopes.key.requests_per_minute or 1
         try:
             standing = await take_shared(self._valkey, key, limit, MINUTE_MS)
             limiter = "valkey"
@@ -57,7 +60,7 @@ class Admission:
         return Grant(headers, limiter)
 
 
-def requests_key(caller: Caller) -> str:
+def requests_key(caller: "Caller") -> str:
     """The braces keep what one script may touch together, the organization's, in one slot of a cluster."""
     return f"limit:{{{caller.organization_id}}}:{caller.key_id}:requests"
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.admission.plan import Scopes
 from app.cache import MAX_ANSWER_BYTES, ResponseCache, canonical, fingerprint
 from app.endpoints import CHAT_COMPLETIONS, ApiRequest, Endpoint
 from app.endpoints.chat import ChatCompletions
 from app.identity import Caller
+from app.limits import NO_LIMITS
 from app.valkey import Valkey
 from tests.servers import ValkeyServer, until
 
@@ -36,7 +38,12 @@ def request(body: bytes, endpoint: Endpoint = CHAT_COMPLETIONS) -> ApiRequest:
 
 
 def caller(project_id: str = "proj_1", organization_id: str = "org-1") -> Caller:
-    return Caller("key_1", organization_id, project_id, 60)
+    return Caller(
+        "key_1",
+        organization_id,
+        project_id,
+        Scopes("key_1", NO_LIMITS, project_id, NO_LIMITS, (), organization_id, NO_LIMITS),
+    )
 
 
 values = st.recursive(

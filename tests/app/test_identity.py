@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
-from app import identity
+from app import identity, remembered
 from app.errors import ApiError
-from app.identity import FRESH_S, MAX_RECORDS, STALE_S, UNKNOWN_FRESH_S, Identity, bearer_token
+from app.identity import Identity, bearer_token
 from app.keys import KeyRecord, hash_key, new_key
+from app.limits import NO_LIMITS, Limits
+from app.owners import Owners
+from app.remembered import FRESH_S, MAX_RECORDS, STALE_S, UNKNOWN_FRESH_S
 from app.table import Table, TableUnavailableError
 from tests.app.conftest import PEPPER
 
@@ -18,6 +21,7 @@ class FakeTable(Table):
 
     def __init__(self) -> None:
         self.records: dict[str, KeyRecord] = {}
+        self.owned: Owners | None = Owners(True, NO_LIMITS, (), NO_LIMITS)
         self.gone = False
         self.reads = 0
 
@@ -27,6 +31,12 @@ class FakeTable(Table):
         if self.gone:
             raise TableUnavailableError("gone")
         return self.records.get(key_hash)
+
+    async def owners(self, organization_id: str, project_id: str) -> Owners | None:
+        assert (organization_id, project_id) == ("org-1", "proj_1")
+        if self.gone:
+            raise TableUnavailableError("gone")
+        return self.owned
 
     def new_key(self, **options: Any) -> str:
         key, record = new_key(PEPPER, organization_id="org-1", project_id="proj_1", name="n", **options)
@@ -43,10 +53,14 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def time(self) -> float:
+        return self.now
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
+    monkeypatch.setattr(remembered, "time", clock)
     monkeypatch.setattr(identity, "time", clock)
     return clock
 
@@ -137,14 +151,48 @@ async def test_a_flood_of_unknown_keys_is_bounded_in_memory(table: FakeTable) ->
     who = Identity(table, PEPPER, 60)
     for number in range(MAX_RECORDS + 10):
         await status(who, f"sk-gw-{number:043}")
-    assert len(who._remembered) == MAX_RECORDS
+    assert len(who._keys) == MAX_RECORDS
 
 
 async def test_the_keys_own_limit_comes_before_the_default(table: FakeTable) -> None:
     who = Identity(table, PEPPER, 60)
     own = await who.identify(f"Bearer {table.new_key(requests_per_minute=5)}", None, None)
     default = await who.identify(f"bearer {table.new_key()}", "org-1", "proj_1")
-    assert (own.requests_per_minute, default.requests_per_minute) == (5, 60)
+    assert own.scopes.key.requests_per_minute == 5
+    assert default.scopes.key.requests_per_minute == 60
+
+
+async def test_a_key_ends_when_it_expires(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key(expires_at=int(clock.now) + 2)
+    assert await status(who, key) == 200
+    clock.now += 2
+    assert await status(who, key) == 401
+
+
+async def test_keys_of_an_archived_or_missing_project_are_refused_in_time(
+    table: FakeTable, clock: Clock
+) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    assert await status(who, key) == 200
+    for gone in (Owners(False, NO_LIMITS, (), NO_LIMITS), None):
+        table.owned = gone
+        clock.now += FRESH_S
+        assert await status(who, key) == 401
+
+
+async def test_a_changed_limit_is_in_force_in_time_and_an_unchanged_one_costs_nothing(
+    table: FakeTable, clock: Clock
+) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    first = await who.identify(f"Bearer {key}", None, None)
+    clock.now += FRESH_S
+    assert await who.identify(f"Bearer {key}", None, None) is first
+    table.owned = Owners(True, Limits(spend_limit_micro_usd=7), (("m", Limits(tokens_per_day=9)),), NO_LIMITS)
+    clock.now += FRESH_S
+    second = await who.identify(f"Bearer {key}", None, None)
+    assert [budget.limit for budget in second.plan("x").budgets] == [7, None]
+    assert [rate.limit for rate in second.plan("m").rates] == [60, 9]
+    assert second.plan("x") is second.plan("y")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from app.admission.limits import SCRIPT, requests_key, take_shared
 from app.admission.rates import MAX_BUCKETS, Level, LocalLimits, Standing, duration, take
-from app.identity import Caller
-from tests.app.test_cache import open_valkey
+from tests.app.test_cache import caller, open_valkey
 from tests.servers import ValkeyServer
 
 steps = st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 3)), min_size=1, max_size=60)
@@ -136,7 +135,7 @@ async def test_a_client_that_waits_as_told_passes_on_the_servers_clock(valkey: V
 async def test_limits_are_never_evicted_for_want_of_memory(valkey: ValkeyServer) -> None:
     client = await open_valkey(valkey)
     try:
-        key = requests_key(Caller("key_ttl", "org-1", "proj_1", 60))
+        key = requests_key(caller())
         await take_shared(client, key, 60, 60_000)
         assert await client.execute("PTTL", key) == -1
     finally:
