@@ -1,0 +1,244 @@
+"""What tokens cost: integers of pico-dollars a token inside, micro-dollars rounded up for a request.
+
+Prices are those of the package genai-prices for OpenAI, as of the day; the operator's own come before them.
+Sources of the most tokens of an answer: OpenAI's model pages (https://developers.openai.com/api/docs/models).
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, Protocol
+
+import orjson
+
+from app.usage import Usage
+
+PICO_PER_MICRO = 1_000_000
+FRESH_S = 3600.0
+MAX_MODELS = 1000
+PROVIDER = "openai"
+
+MAX_ANSWER_TOKENS = {
+    "gpt-3.5": 4_096,
+    "gpt-4": 8_192,
+    "gpt-4-turbo": 4_096,
+    "gpt-4.1": 32_768,
+    "gpt-4o": 16_384,
+    "gpt-5": 128_000,
+    "gpt-6": 128_000,
+    "o1": 100_000,
+    "o3": 100_000,
+    "o4": 100_000,
+}
+"""By the longest beginning of a model's name. A model that is not here can fill its context."""
+
+UNKNOWN_CONTEXT_TOKENS = 2_000_000
+DEARER_TIERS = frozenset({"flex", "priority", "fast"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Pico-dollars a token."""
+
+    prompt: int
+    cached: int
+    cache_write: int
+    audio_prompt: int
+    completion: int
+    audio_completion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Of one model in one service tier.
+
+    steps: (prompt tokens, rates from the next token on), the first from -1. context_tokens: of prompt and
+    answer together. answer_tokens: the most of one answer.
+    """
+
+    steps: tuple[tuple[int, Rates], ...]
+    context_tokens: int
+    answer_tokens: int
+
+    def cost(self, usage: Usage) -> int:
+        """Micro-dollars for what was used, rounded up."""
+        rates = self._rates(usage.prompt_tokens)
+        audio = min(usage.audio_prompt_tokens, usage.prompt_tokens)
+        cached = min(usage.cached_tokens, usage.prompt_tokens - audio)
+        written = min(usage.cache_write_tokens, usage.prompt_tokens - audio - cached)
+        spoken = min(usage.audio_completion_tokens, usage.completion_tokens)
+        pico = (
+            (usage.prompt_tokens - audio - cached - written) * rates.prompt
+            + audio * rates.audio_prompt
+            + cached * rates.cached
+            + written * rates.cache_write
+            + (usage.completion_tokens - spoken) * rates.completion
+            + spoken * rates.audio_completion
+        )
+        return -(-pico // PICO_PER_MICRO)
+
+    def bound(self, prompt_tokens: int, answer_tokens: int) -> int:
+        """Micro-dollars that no request with at most so many tokens costs more than."""
+        possible = [rates for start, rates in self.steps if start < prompt_tokens or start < 0]
+        prompt = max(max(one.prompt, one.cache_write, one.cached, one.audio_prompt) for one in possible)
+        answer = max(max(one.completion, one.audio_completion) for one in possible)
+        return -(-(prompt_tokens * prompt + answer_tokens * answer) // PICO_PER_MICRO)
+
+    def _rates(self, prompt_tokens: int) -> Rates:
+        return [rates for start, rates in self.steps if start < prompt_tokens or start < 0][-1]
+
+
+class PricesError(ValueError):
+    """The operator's own prices cannot be understood; the text says where."""
+
+
+class Requested(Protocol):
+    """What of a request its price depends on."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def fields(self) -> Mapping[str, Any]: ...
+
+
+class Prices:
+    """Prices by model; one that is unknown has none."""
+
+    def __init__(self, own: Mapping[str, Price]) -> None:
+        # A megabyte of data that is only worth loading in a process that serves.
+        from genai_prices import types
+        from genai_prices.data import providers
+
+        self._types = types
+        self._provider = next(provider for provider in providers if provider.id == PROVIDER)
+        self._own = own
+        self._known: OrderedDict[tuple[str, str | None], tuple[float, Price | None]] = OrderedDict()
+
+    def of(self, request: Requested) -> Price | None:
+        """The price of what a request asks for; None: unknown."""
+        tier = request.fields.get("service_tier")
+        return self.price(request.model, tier if tier in DEARER_TIERS else None)
+
+    def price(self, model: str, tier: str | None = None) -> Price | None:
+        """tier: flex, priority or fast, None for the default."""
+        known = self._known.get((model, tier))
+        now = time.monotonic()
+        if known is not None and now < known[0]:
+            return known[1]
+        price = self._own.get(model) or self._look_up(model, tier)
+        self._known[model, tier] = (now + FRESH_S, price)
+        self._known.move_to_end((model, tier))
+        if len(self._known) > MAX_MODELS:
+            self._known.popitem(last=False)
+        return price
+
+    def _look_up(self, model: str, tier: str | None) -> Price | None:
+        info = self._provider.find_model(model.lower())
+        if info is None:
+            return None
+        context = {"service_tier": tier} if tier else None
+        prices = info.get_prices(datetime.now(UTC), context)
+        prompt = prices.input_mtok
+        if prompt is None:
+            return None
+        names = {
+            "prompt": prompt,
+            "cached": _or(prices.cache_read_mtok, prompt),
+            "cache_write": _or(prices.cache_write_mtok, prompt),
+            "audio_prompt": _or(prices.input_audio_mtok, prompt),
+            "completion": _or(prices.output_mtok, Decimal(0)),
+        }
+        names["audio_completion"] = _or(prices.output_audio_mtok, names["completion"])
+        starts = {-1}
+        for value in names.values():
+            if isinstance(value, self._types.TieredPrices):
+                starts |= {tier.start for tier in value.tiers}
+        return Price(
+            steps=tuple(
+                (start, Rates(**{name: self._at(value, start) for name, value in names.items()}))
+                for start in sorted(starts)
+            ),
+            context_tokens=info.context_window or UNKNOWN_CONTEXT_TOKENS,
+            answer_tokens=max_answer_tokens(model) or info.context_window or UNKNOWN_CONTEXT_TOKENS,
+        )
+
+    def _at(self, value: Any, start: int) -> int:
+        if not isinstance(value, self._types.TieredPrices):
+            return pico_per_token(value)
+        price = value.base
+        for tier in value.tiers:
+            if tier.start <= start:
+                price = tier.price
+        return pico_per_token(price)
+
+
+def max_answer_tokens(model: str) -> int | None:
+    """None when nothing is known but the context."""
+    name = model.removeprefix("ft:")
+    matching = [begin for begin in MAX_ANSWER_TOKENS if name.startswith(begin)]
+    return MAX_ANSWER_TOKENS[max(matching, key=len)] if matching else None
+
+
+def pico_per_token(usd_per_million: Decimal) -> int:
+    """Rounded up; prices are published with six decimals or fewer, so nothing is."""
+    return int((usd_per_million * 1_000_000).to_integral_value(ROUND_CEILING))
+
+
+def parse_prices(text: str) -> dict[str, Price]:
+    """The operator's own prices: a JSON object of models.
+
+    Each {"input", "output"} and perhaps {"cached_input"}, in dollars for a million tokens, as strings or
+    numbers; and perhaps {"context_tokens", "max_output_tokens"}. Raises PricesError.
+    """
+    if not text:
+        return {}
+    try:
+        models = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise PricesError("is not JSON") from None
+    if not isinstance(models, dict):
+        raise PricesError("is not a JSON object of models")
+    return {model: _own_price(model, value) for model, value in models.items()}
+
+
+def _own_price(model: str, value: object) -> Price:
+    if not isinstance(value, dict):
+        raise PricesError(f"{model} is not an object")
+    known = {"input", "output", "cached_input", "context_tokens", "max_output_tokens"}
+    if unknown := sorted(set(value) - known):
+        raise PricesError(f"{model}.{unknown[0]} is not one of {', '.join(sorted(known))}")
+    prompt = _dollars(model, value, "input")
+    answer = _dollars(model, value, "output")
+    cached = _dollars(model, value, "cached_input") if "cached_input" in value else prompt
+    context = _tokens(model, value, "context_tokens") or UNKNOWN_CONTEXT_TOKENS
+    rates = Rates(prompt, cached, prompt, prompt, answer, answer)
+    return Price(((-1, rates),), context, _tokens(model, value, "max_output_tokens") or context)
+
+
+def _dollars(model: str, value: Mapping[str, object], name: str) -> int:
+    given = value.get(name)
+    try:
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            raise ValueError
+        amount = Decimal(str(given))
+        if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+            raise ValueError
+    except (ValueError, ArithmeticError):
+        raise PricesError(f"{model}.{name} is not an amount in dollars for a million tokens") from None
+    return pico_per_token(amount)
+
+
+def _tokens(model: str, value: Mapping[str, object], name: str) -> int | None:
+    given = value.get(name)
+    if given is None:
+        return None
+    if type(given) is not int or given < 1:
+        raise PricesError(f"{model}.{name} is not a number of tokens")
+    return given
+
+
+def _or(price: Any, other: Any) -> Any:
+    return other if price is None else price
