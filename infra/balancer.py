@@ -45,6 +45,7 @@ class Balancer(pulumi.ComponentResource):
     arn_suffix: pulumi.Output[str]
     target_group_arn: pulumi.Output[str]
     target_group_arn_suffix: pulumi.Output[str]
+    certificate_arn: pulumi.Input[str] | None
     listeners: list[aws.lb.Listener]
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -76,6 +77,7 @@ class Balancer(pulumi.ComponentResource):
         self.dns_name = self._balancer.dns_name
         self.base_url = pulumi.Output.concat("http" if args.https is None else "https", "://", host, "/v1")
         self.arn_suffix = self._balancer.arn_suffix
+        self.certificate_arn = None if args.https is None else args.https.certificate_arn
         self.target_group_arn = targets.arn
         self.target_group_arn_suffix = targets.arn_suffix
         self.register_outputs({"base_url": self.base_url})

@@ -72,6 +72,7 @@ class StackConfig(BaseModel):
     hosted_zone_name: OptionalFqdn
     allow_plaintext_http: Boolean
     longest_stream_s: Annotated[Integer, Field(ge=LONGEST_STREAM_S.start, le=LONGEST_STREAM_S.stop - 1)]
+    slow_answer_s: Annotated[Integer, Field(ge=1, le=LONGEST_STREAM_S.stop - 1)]
 
     image_digest: OptionalDigest
     task_cpu: TaskCpu
@@ -111,6 +112,14 @@ class StackConfig(BaseModel):
         if _is_production(info) and info.data.get("domain_name", "") is None and not allowed:
             raise refuse("production would carry prompts and keys in clear; set domain_name, or this", "true")
         return allowed
+
+    @field_validator("slow_answer_s")
+    @classmethod
+    def _slowness_can_be_seen(cls, slow_s: int, info: ValidationInfo) -> int:
+        longest_s = info.data.get("longest_stream_s", slow_s)
+        if slow_s > longest_s:
+            raise refuse(f"is above longest_stream_s {longest_s}: no answer could be slow", str(longest_s))
+        return slow_s
 
     @field_validator("image_digest")
     @classmethod
@@ -348,6 +357,7 @@ _EXAMPLES = {
     "repository": "example-org/openai-gateway",
     "monthly_budget_usd": "200",
     "min_tasks": "2",
+    "slow_answer_s": "60",
     "task_cpu": "512",
     "task_memory_mib": "1024",
     "log_retention_days": "30",

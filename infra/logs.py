@@ -12,6 +12,7 @@ class LogNames:
 
     gateway: str
     flow_logs: str
+    stopped_tasks: str
     container_insights: str
 
     @classmethod
@@ -19,12 +20,13 @@ class LogNames:
         return cls(
             gateway=f"/{name_prefix}/gateway",
             flow_logs=f"/{name_prefix}/flow-logs",
+            stopped_tasks=f"/aws/events/{name_prefix}/stopped-tasks",
             # The name is ECS's choice: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-reference-performance-logs-ECS.html
             container_insights=f"/aws/ecs/containerinsights/{name_prefix}/performance",
         )
 
     def all(self) -> tuple[str, ...]:
-        return (self.gateway, self.flow_logs, self.container_insights)
+        return (self.gateway, self.flow_logs, self.stopped_tasks, self.container_insights)
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ class LogsArgs:
 
 
 class Logs(pulumi.ComponentResource):
-    """The log groups of the gateway, the network's flow logs and, where reported, Container Insights."""
+    """The log groups of the gateway, the network's flow logs, stopped tasks and, where reported, Container
+    Insights."""
 
     gateway: aws.cloudwatch.LogGroup
     flow_logs: aws.cloudwatch.LogGroup
+    stopped_tasks: aws.cloudwatch.LogGroup
     container_insights: aws.cloudwatch.LogGroup | None
 
     def __init__(self, name: str, args: LogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -58,6 +62,7 @@ class Logs(pulumi.ComponentResource):
 
         self.gateway = group("gateway", args.names.gateway)
         self.flow_logs = group("flow-logs", args.names.flow_logs)
+        self.stopped_tasks = group("stopped-tasks", args.names.stopped_tasks)
         self.container_insights = None
         if args.container_insights:
             self.container_insights = group("container-insights", args.names.container_insights)

@@ -45,6 +45,7 @@ class Network(pulumi.ComponentResource):
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     isolated_subnet_ids: list[pulumi.Output[str]]
+    nat_gateway_ids: list[pulumi.Output[str]]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Network", name, None, opts)
@@ -81,6 +82,7 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
         self.isolated_subnet_ids = [subnet.id for subnet in isolated]
+        self.nat_gateway_ids = [gateway.id for gateway in gateways]
         self.register_outputs({"vpc_id": self.vpc_id})
 
     def _zones(self, args: NetworkArgs) -> list[pulumi.Output[str]]:

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.container import CONTAINER_NAME, CONTAINER_PORT
+from infra.verifying import running_task_definition
 
 SERVICE_NAME = "gateway"
 HEALTH_CHECK_GRACE_S = 60
@@ -15,6 +16,7 @@ HEALTH_CHECK_GRACE_S = 60
 @dataclass(frozen=True)
 class ServiceArgs:
     """min_tasks: always on demand; what autoscaling adds above is shared with Spot.
+    alarm_names: while a deployment goes on, any of them that goes off rolls it back.
     after: what must be there before the first task starts. hooks: run around the service's making."""
 
     cluster_arn: pulumi.Input[str]
@@ -23,6 +25,7 @@ class ServiceArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     min_tasks: int
+    alarm_names: Sequence[pulumi.Input[str]]
     after: Sequence[pulumi.Resource]
     hooks: pulumi.ResourceHookBinding
 
@@ -31,6 +34,7 @@ class Service(pulumi.ComponentResource):
     """A Fargate service behind the load balancer, in private subnets."""
 
     service_name: pulumi.Output[str]
+    task_definition_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Service", name, None, opts)
@@ -44,7 +48,10 @@ class Service(pulumi.ComponentResource):
                 {"capacity_provider": "FARGATE", "base": args.min_tasks, "weight": 1},
                 {"capacity_provider": "FARGATE_SPOT", "base": 0, "weight": 1},
             ],
+            # The breaker sees tasks that do not start, the alarms what clients see. An alarm that is already
+            # off when a deployment starts is left out of it, so an outage of OpenAI's blocks no mend.
             deployment_circuit_breaker={"enable": True, "rollback": True},
+            alarms={"enable": True, "rollback": True, "alarm_names": list(args.alarm_names)},
             # Never fewer tasks than are wanted: new ones serve before old ones leave.
             deployment_minimum_healthy_percent=100,
             deployment_maximum_percent=200,
@@ -74,4 +81,5 @@ class Service(pulumi.ComponentResource):
             ),
         )
         self.service_name = service.name
+        self.task_definition_arn = running_task_definition(service, pulumi.InvokeOptions(parent=self))
         self.register_outputs({"service_name": self.service_name})

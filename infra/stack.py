@@ -4,7 +4,6 @@
 next layers stand on. Nothing is passed back up.
 """
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
@@ -16,14 +15,15 @@ from infra.cache import CACHE_PORT, Cache, CacheArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.config import StackConfig
 from infra.container import CONTAINER_PORT
-from infra.dashboard import Dashboard, DashboardArgs
 from infra.domain import Domain, DomainArgs
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
 from infra.flow_logs import FlowLogs, FlowLogsArgs
 from infra.image import Image, ImageArgs
+from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
 from infra.network import Network, NetworkArgs
+from infra.outputs import export
 from infra.registry import Registry, RegistryArgs
 from infra.roles import Roles, RolesArgs
 from infra.scaling import Scaling, ScalingArgs
@@ -35,6 +35,9 @@ from infra.spend import Spend, SpendArgs
 from infra.storage import Storage, StorageArgs
 from infra.task import Task, TaskArgs
 from infra.vault import Vault, VaultArgs
+from infra.verify import patience_s
+from infra.verifying import verify_deployments
+from infra.watch import guard, watch
 
 
 def deploy(config: StackConfig) -> None:
@@ -43,39 +46,8 @@ def deploy(config: StackConfig) -> None:
     front = balancer(config, base)
     kept = state(config, base)
     tasks = compute(config, base, front, kept)
-    board = dashboard(config, base, front, kept, tasks)
+    board = watch(config, base, front, kept, tasks)
     export(config, base, front, kept, tasks, board)
-
-
-@dataclass(frozen=True)
-class Foundation:
-    """What everything stands on. on_aws: the provider that tags every resource."""
-
-    on_aws: pulumi.ResourceOptions
-    account_id: pulumi.Output[str]
-    encryption: Encryption
-    logs: Logs
-    alerts: Alerts
-    network: Network
-    security_groups: SecurityGroups
-
-
-@dataclass(frozen=True)
-class State:
-    """What outlives a task."""
-
-    vault: Vault
-    storage: Storage
-    cache: Cache
-
-
-@dataclass(frozen=True)
-class Compute:
-    """The gateway at work."""
-
-    registry: Registry
-    cluster: Cluster
-    service: Service
 
 
 def foundation(config: StackConfig) -> Foundation:
@@ -291,8 +263,16 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             subnet_ids=base.network.private_subnet_ids,
             security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
+            alarm_names=guard(config, base, front).names,
             after=[*front.listeners, *cluster.capacity_providers, *roles.policies, kept.cache],
-            hooks=seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
+            hooks=pulumi.ResourceHookBinding.merge(
+                seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
+                verify_deployments(
+                    config.region,
+                    LogNames.of(config.name_prefix).gateway,
+                    patience_s(config.streaming.deregistration_delay_s, config.streaming.stop_timeout_s),
+                ),
+            ),
         ),
         base.on_aws,
     )
@@ -311,55 +291,6 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
         base.on_aws,
     )
     return Compute(registry, cluster, service)
-
-
-def dashboard(
-    config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute
-) -> Dashboard:
-    """All layers on one page."""
-    return Dashboard(
-        "dashboard",
-        DashboardArgs(
-            dashboard_name=config.name_prefix,
-            region=config.region,
-            balancer_arn_suffix=front.arn_suffix,
-            target_group_arn_suffix=front.target_group_arn_suffix,
-            cluster_name=tasks.cluster.cluster_name,
-            service_name=tasks.service.service_name,
-            replication_group_id=kept.cache.replication_group_id,
-            cache_nodes=1 + config.cache_replicas,
-            table_name=kept.storage.table_name,
-            log_group=base.logs.gateway.name,
-        ),
-        base.on_aws,
-    )
-
-
-def export(
-    config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute, board: Dashboard
-) -> None:
-    """The service's address, and the names a person or a command needs next."""
-    outputs: dict[str, pulumi.Input[str]] = {
-        "base_url": front.base_url,
-        "dashboard_url": board.url,
-        "region": config.region,
-        "load_balancer_dns_name": front.dns_name,
-        "cluster_name": tasks.cluster.cluster_name,
-        "service_name": tasks.service.service_name,
-        "repository_url": tasks.registry.repository_url,
-        "table_name": kept.storage.table_name,
-        "bucket_name": kept.storage.bucket_name,
-        "log_group_name": base.logs.gateway.name,
-        "cache_endpoint": pulumi.Output.format("{0}:{1}", kept.cache.host, kept.cache.port),
-        "cache_user_id": kept.cache.gateway_user_id,
-        "openai_secret_arn": kept.vault.openai_arn,
-        "pepper_secret_arn": kept.vault.pepper_arn,
-        "owner_secret_arn": kept.vault.owner_arn,
-        "cache_secret_arn": kept.vault.cache_arn,
-        "alert_topic_arn": base.alerts.topic_arn,
-    }
-    for name, value in outputs.items():
-        pulumi.export(name, value)
 
 
 def https(config: StackConfig, base: Foundation) -> Https | None:

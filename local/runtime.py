@@ -24,6 +24,7 @@ from local.ports import free_port
 from local.processes import ProcessTable, wait_until
 from local.progress import Progress
 from local.state import StackFolder, UpRequest
+from local.verification import verify_deployment
 
 HEALTHY_TIMEOUT_S = 60
 MOST_FAILED_STARTS = 2
@@ -81,6 +82,8 @@ class Runtime:
         with self._step("tasks are healthy behind the load balancer"):
             self._wait_until_healthy(self._agent, gateway)
         outputs = read_outputs(self._folder)
+        with self._step("ECS runs the task definition that was deployed"):
+            verify_deployment(aws, outputs)
         with self._step("owner's key, and a first project with a key"):
             admin_key, api_key = first_keys(aws, outputs)
         return {

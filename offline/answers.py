@@ -16,6 +16,7 @@ class Answers(mocks.Mocks):
     def __init__(self, region: str) -> None:
         self.region = region
         self.invokes: list[tuple[str, Any, str]] = []
+        self._deployed = ""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         inputs = plain(args.inputs)
@@ -34,6 +35,10 @@ class Answers(mocks.Mocks):
                 return {
                     "arn": f"arn:aws:secretsmanager:{self.region}:{ACCOUNT}:secret:{args.name}-1234567-AbCdEf"
                 }
+            case "TaskDefinition":
+                family = f"arn:aws:ecs:{self.region}:{ACCOUNT}:task-definition/{inputs['family']}"
+                self._deployed = f"{family}:1"
+                return {"arn": self._deployed, "arnWithoutRevision": family, "revision": 1}
             case "Topic":
                 return {"arn": f"arn:aws:sns:{self.region}:{ACCOUNT}:{args.name}-1234567"}
             case "LogGroup":
@@ -74,6 +79,8 @@ class Answers(mocks.Mocks):
                 return {"names": [f"{self.region}{letter}" for letter in reversed(letters)]}
             case "getCallerIdentity":
                 return {"accountId": ACCOUNT}
+            case "getService":
+                return {"taskDefinition": self._deployed}
             case "getZone":
                 return {"zoneId": "ZDOMAIN"}
             case "getAuthorizationToken":

@@ -20,6 +20,7 @@ POLICIES = {
     "secretsmanager/secretPolicy:SecretPolicy": "policy",
     "ecr/repositoryPolicy:RepositoryPolicy": "policy",
     "sns/topicPolicy:TopicPolicy": "policy",
+    "cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
 }
 
 

@@ -32,6 +32,7 @@ from policy.network import (
 from policy.resource import Graph
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
+from policy.watch import alarms_reach_people, deployments_roll_back
 
 Invariant = Callable[[Graph], list[str]]
 
@@ -58,6 +59,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_log_group_has_a_retention,
     everything_is_tagged,
     autoscaling_owns_the_number_of_tasks,
+    alarms_reach_people,
+    deployments_roll_back,
     spending_is_watched,
 )
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from local.provider.registry import Created, ResourceRequest, resource
+from local.provider.registry import Created, InvokeRequest, ResourceRequest, function, resource
 
 
 @resource("aws:ecs/cluster:Cluster")
@@ -72,6 +72,20 @@ def service(request: ResourceRequest) -> Created:
         tags=request.tag_list("key", "value"),
     )["service"]  # fmt: skip
     return Created(created["serviceArn"], {"name": name, "arn": created["serviceArn"]})
+
+
+@function("aws:ecs/getService:getService")
+def get_service(request: InvokeRequest) -> dict[str, Any]:
+    cluster, name = request.inputs["clusterArn"], request.inputs["serviceName"]
+    found = request.aws.call("ecs", "describe_services", cluster=cluster, services=[name])["services"][0]
+    return {
+        "id": found["serviceArn"],
+        "arn": found["serviceArn"],
+        "clusterArn": cluster,
+        "serviceName": name,
+        "desiredCount": found["desiredCount"],
+        "taskDefinition": found["taskDefinition"],
+    }
 
 
 def _strategy(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -47,6 +47,8 @@ def test_invariants_look_at_something(either: StackGraph) -> None:
         "secretsmanager/secret:Secret",
         "sns/topic:Topic",
         "sns/topicPolicy:TopicPolicy",
+        "sns/topicSubscription:TopicSubscription",
+        "cloudwatch/metricAlarm:MetricAlarm",
         "kms/key:Key",
         "s3/bucket:Bucket",
         "s3/bucketPolicy:BucketPolicy",

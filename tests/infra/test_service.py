@@ -28,6 +28,18 @@ def test_a_deployment_that_does_not_start_is_rolled_back(either: StackGraph) -> 
     assert either.one("TaskDefinition").get("skipDestroy") is True
 
 
+def test_an_alarm_that_clients_would_feel_rolls_a_deployment_back(either: StackGraph) -> None:
+    service = either.one("Service")
+    names = [either.one("MetricAlarm", name).get("name") for name in ("failed-requests", "slow-answers")]
+    assert service.get("alarms") == {"enable": True, "rollback": True, "alarmNames": names}
+
+
+def test_every_deployment_is_verified(either: StackGraph) -> None:
+    hooks = either.one("Service").hooks
+    assert hooks["after_create"] == hooks["after_update"] == ["verify-deployment"]
+    assert "aws:ecs/getService:getService" in {token for token, _, _ in either.invokes}
+
+
 def test_nobody_gets_a_shell_and_tasks_carry_the_services_tags(either: StackGraph) -> None:
     service = either.one("Service")
     assert service.get("enableExecuteCommand") is False
@@ -68,7 +80,7 @@ def test_tasks_start_only_when_everything_they_need_is_there(
 
 def test_secrets_are_seeded_before_the_first_task_starts(either: StackGraph) -> None:
     service = either.one("Service")
-    assert service.hooks == {"before_create": ["seed-before-tasks"]}
+    assert service.hooks["before_create"] == ["seed-before-tasks"]
     assert {s.urn for s in either.all("Secret")} <= either.waits_for(service.urn)
 
 

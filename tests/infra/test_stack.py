@@ -20,6 +20,7 @@ OUTPUTS = {
     "owner_secret_arn",
     "cache_secret_arn",
     "alert_topic_arn",
+    "task_definition_arn",
 }
 
 

@@ -38,6 +38,7 @@ from policy.network import (
 from policy.resource import Resource, containers
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
+from policy.watch import alarms_reach_people, deployments_roll_back
 from tests.infra.graph import Registered
 
 Mutate = Callable[..., list[Resource]]
@@ -241,6 +242,8 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         no_secret_in_plain_environment,
         secrets_come_by_reference,
         every_secret_names_its_readers,  # in test_secrets.py
+        alarms_reach_people,  # in test_watch.py
+        deployments_roll_back,  # in test_watch.py
         containers_are_unprivileged,
         no_wildcard_action,
         every_wildcard_resource_has_a_reason,

@@ -8,6 +8,7 @@ from local.aws.repairs import (
     elasticache_groups,
     elasticache_replication_groups,
     elasticache_users,
+    logs,
     permissions,
     s3,
 )
@@ -22,5 +23,6 @@ def repair_all() -> None:
     elasticache_groups.repair()
     elasticache_replication_groups.repair()
     elasticache_users.repair()
+    logs.repair()
     permissions.repair()
     s3.repair()

@@ -1,5 +1,7 @@
 """ECS: moto drops fields of a service, calls every task it was asked for running, and has no tasks to show.
 
+The deployment of a service that no runtime watches is called complete: under a real engine the runtime starts
+after the deployment, and nothing that asks for its end must wait for tasks that come later.
 Kept here: capacity provider strategy, deployment configuration and the others below. Told from what the
 runtime observes: running and pending counts, `list_tasks` and `describe_tasks`.
 """
@@ -47,7 +49,12 @@ def repair() -> None:
         answer = describe(self)
         counts = exchange.observed()["services"]
         for service in answer._result["services"]:
-            _tell_counts(service, counts.get(service.arn, {"running": 0, "pending": service.desired_count}))
+            if service.arn in counts:
+                _tell_counts(service, counts[service.arn])
+            else:
+                _tell_counts(service, {"running": 0, "pending": service.desired_count})
+                for deployment in service.deployments:
+                    deployment["rolloutState"] = "COMPLETED"
         return answer
 
     def list_tasks(self: Any) -> Any:

@@ -1,0 +1,48 @@
+"""What one layer of the stack hands down to the next."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.alerts import Alerts
+from infra.cache import Cache
+from infra.cluster import Cluster
+from infra.encryption import Encryption
+from infra.logs import Logs
+from infra.network import Network
+from infra.registry import Registry
+from infra.security_groups import SecurityGroups
+from infra.service import Service
+from infra.storage import Storage
+from infra.vault import Vault
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What everything stands on. on_aws: the provider that tags every resource."""
+
+    on_aws: pulumi.ResourceOptions
+    account_id: pulumi.Output[str]
+    encryption: Encryption
+    logs: Logs
+    alerts: Alerts
+    network: Network
+    security_groups: SecurityGroups
+
+
+@dataclass(frozen=True)
+class State:
+    """What outlives a task."""
+
+    vault: Vault
+    storage: Storage
+    cache: Cache
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The gateway at work."""
+
+    registry: Registry
+    cluster: Cluster
+    service: Service
