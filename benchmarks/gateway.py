@@ -1,33 +1,39 @@
-"""The gateway beside a bare forwarder: requests a second of one worker, same client, same upstream, one run.
+"""The gateway beside a bare forwarder and, when there is one, LiteLLM's proxy: one worker each, one run.
 
-    python -m benchmarks.gateway [--seconds 3] [--connections 32]
+    python -m benchmarks.gateway [--litellm VENV] [--profile] [--seconds 3] [--rounds 3] [--connections 32]
 
 The bare forwarder is raw ASGI on uvicorn with aiohttp and nothing between: what the same parts cost without a
-gateway. The gateway checks the key, takes from the limit in Valkey, looks into the response cache (with a
-request that is repeatable and always new, so that the answer is kept as well), validates, forwards, and logs.
+gateway. The gateway checks the key, takes from limits and budget in Valkey, looks into the response cache
+(with a request that is repeatable and always new, so that the answer is kept as well), validates, forwards,
+settles, and logs. LiteLLM checks its one key and forwards, and the second time looks into its cache in Valkey
+and keeps the answer; it has no limit and no budget to look at. The upstream is Envoy, which answers at once.
+
 Load, upstream and Valkey share this machine's cores with what is measured, which hides part of the difference
 in requests a second; the processor time of the measured process does not depend on them, and its ratio is
-what a worker's capacity goes by.
+what a worker's capacity goes by. Targets take turns, and the middle of their rounds counts.
 """
 
 import argparse
-import asyncio
 import json
 import logging
+import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import aiohttp
-import psutil
 from moto.server import ThreadedMotoServer
 
+from benchmarks import litellm, load, profile, upstream
+from benchmarks.load import Result
 from tests.app import conftest as parts
-from tests.servers import ValkeyServer, running
+from tests.servers import Program, ValkeyServer, running
 
-MODEL = "gpt-4o-mini"
+PROFILED_FUNCTIONS = 12
+LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,74 +44,45 @@ class Target:
     url: str
     key: str
     pid: int
+    model: str = upstream.MODEL
     cacheable: bool = False
     stream: bool = False
 
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """Targets of a kind are asked the same."""
+        return self.cacheable, self.stream
+
+    def body(self, number: int) -> bytes:
+        fields: dict[str, object] = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": f"question {number} of {time.time_ns()}"}],
+            "max_completion_tokens": 8,
+        }
+        if self.cacheable:
+            fields["temperature"] = 0
+        if self.stream:
+            fields["stream"] = True
+        return json.dumps(fields).encode()
+
 
 @dataclass(frozen=True)
-class Result:
-    """cpu_us: processor time of the measured process for a request, in microseconds."""
+class Surroundings:
+    """What every gateway here is started among."""
 
-    requests_per_s: float
-    cpu_us: float
-    median_ms: float
-    p99_ms: float
+    aws: parts.Aws
+    valkey: ValkeyServer
+    key: str
 
-
-async def measure(target: Target, seconds: float, connections: int) -> Result:
-    """Keeps `connections` requests in flight for a while. Raises RuntimeError when one does not succeed."""
-    latencies: list[float] = []
-    numbers = iter(range(10**9))
-    connector = aiohttp.TCPConnector(limit=connections)
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def caller(until: float) -> None:
-            while time.perf_counter() < until:
-                began = time.perf_counter()
-                async with session.post(
-                    f"{target.url}/v1/chat/completions",
-                    data=request(target, next(numbers)),
-                    headers={"Authorization": f"Bearer {target.key}", "Content-Type": "application/json"},
-                ) as answer:
-                    body = await answer.read()
-                    if answer.status != 200:
-                        raise RuntimeError(f"{target.name} answered {answer.status}: {body[:200]!r}")
-                latencies.append(time.perf_counter() - began)
-
-        await asyncio.gather(*(caller(time.perf_counter() + 0.5) for _ in range(connections)))
-        latencies.clear()
-        process = psutil.Process(target.pid)
-        before = process.cpu_times()
-        began = time.perf_counter()
-        await asyncio.gather(*(caller(began + seconds) for _ in range(connections)))
-        elapsed = time.perf_counter() - began
-        after = process.cpu_times()
-    spent_s = after.user + after.system - before.user - before.system
-    latencies.sort()
-    return Result(
-        requests_per_s=len(latencies) / elapsed,
-        cpu_us=spent_s / len(latencies) * 1e6,
-        median_ms=latencies[len(latencies) // 2] * 1000,
-        p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
-    )
-
-
-def request(target: Target, number: int) -> bytes:
-    body: dict[str, object] = {
-        "model": MODEL,
-        "messages": [{"role": "user", "content": f"question {number} of {time.time_ns()}"}],
-        "max_completion_tokens": 8,
-    }
-    if target.cacheable:
-        body["temperature"] = 0
-    if target.stream:
-        body["stream"] = True
-    return json.dumps(body).encode()
+    def environment(self, upstream_url: str) -> dict[str, str]:
+        return {
+            **parts.environment(self.aws, self.valkey.port, upstream_url),
+            "GATEWAY_PING_INTERVAL_S": "15",
+        }
 
 
 @contextmanager
-def targets() -> Iterator[list[Target]]:
-    """Starts everything that is measured."""
+def surroundings() -> Iterator[Surroundings]:
     with ExitStack() as stack:
         valkey = ValkeyServer("benchmark")
         stack.callback(valkey.stop)
@@ -114,39 +91,131 @@ def targets() -> Iterator[list[Target]]:
         stack.callback(server.stop)
         host, port = server.get_host_and_port()
         aws = parts.prepare(f"http://{host}:{port}", valkey)
-        upstream = stack.enter_context(running("local.stand_in"))
-        upstream_url = f"http://127.0.0.1:{upstream.said('serving')['port']}"
-        bare = stack.enter_context(running("benchmarks.bare_forwarder", f"{upstream_url}/v1"))
-        bare_url = f"http://127.0.0.1:{bare.said('serving')['port']}"
-        environment = parts.environment(aws, valkey.port, f"{upstream_url}/v1")
-        gateway = stack.enter_context(running("app", environment=environment))
-        url = f"http://127.0.0.1:{gateway.said('serving')['port']}"
-        key = aws.new_key(requests_per_minute=10_000_000)
-        yield [
-            Target("bare forwarder", bare_url, parts.OPENAI_KEY, bare.popen.pid),
-            Target("gateway: key, limit", url, key, gateway.popen.pid),
-            Target("gateway: key, limit, cache lookup", url, key, gateway.popen.pid, cacheable=True),
-            Target("bare forwarder, streams", bare_url, parts.OPENAI_KEY, bare.popen.pid, stream=True),
-            Target("gateway, streams", url, key, gateway.popen.pid, stream=True),
+        yield Surroundings(aws, valkey, aws.new_key(requests_per_minute=10_000_000))
+
+
+@contextmanager
+def targets(around: Surroundings, upstream_url: str, litellm_venv: Path | None) -> Iterator[list[Target]]:
+    """Starts everything that is measured. Streams have an upstream, so processes, of their own."""
+    stream_url = f"{upstream_url}/stream"
+    with ExitStack() as stack:
+
+        def served(
+            module: str, *arguments: str, environment: dict[str, str] | None = None
+        ) -> tuple[str, int]:
+            program = stack.enter_context(running(module, *arguments, environment=environment))
+            return base_url(program), program.popen.pid
+
+        bare, bare_streams = (served("benchmarks.bare_forwarder", url) for url in (upstream_url, stream_url))
+        ours, our_streams = (
+            served("app", environment=around.environment(url)) for url in (upstream_url, stream_url)
+        )
+        listed = [
+            Target("bare forwarder", bare[0], parts.OPENAI_KEY, bare[1]),
+            Target("gateway, not cacheable", ours[0], around.key, ours[1]),
+            Target("gateway, looked up and kept", ours[0], around.key, ours[1], cacheable=True),
+            Target(
+                "bare forwarder, streams", bare_streams[0], parts.OPENAI_KEY, bare_streams[1], stream=True
+            ),
+            Target("gateway, streams", our_streams[0], around.key, our_streams[1], stream=True),
         ]
+        if litellm_venv is not None:
+            proxy = litellm.proxy(litellm_venv, upstream_url, stream_url)
+            url, pid = stack.enter_context(proxy)
+            cached = litellm.proxy(litellm_venv, upstream_url, stream_url, around.valkey)
+            cached_url, cached_pid = stack.enter_context(cached)
+            streams = f"{upstream.MODEL}-stream"
+            listed += [
+                Target("LiteLLM", url, litellm.KEY, pid),
+                Target("LiteLLM, looked up and kept", cached_url, litellm.KEY, cached_pid, cacheable=True),
+                Target("LiteLLM, streams", url, litellm.KEY, pid, streams, stream=True),
+            ]
+        yield listed
+
+
+def base_url(program: Program) -> str:
+    return f"http://127.0.0.1:{program.said('serving')['port']}/v1"
+
+
+def compare(listed: list[Target], rounds: int, measure: Callable[[Target], Result]) -> dict[Target, Result]:
+    """The middle of each target's rounds; in a round every target has its turn."""
+    found: dict[Target, list[Result]] = {target: [] for target in listed}
+    for number in range(rounds):
+        for target in listed:
+            print(f"round {number + 1} of {rounds}: {target.name}", file=sys.stderr)
+            found[target].append(measure(target))
+    return {target: _middle(results) for target, results in found.items()}
+
+
+def _middle(results: list[Result]) -> Result:
+    return Result(
+        *(
+            statistics.median(getattr(result, field) for result in results)
+            for field in ("requests_per_s", "cpu_us", "median_ms", "p99_ms")
+        )
+    )
+
+
+def report(results: dict[Target, Result]) -> None:
+    bare = {target.stream: result for target, result in results.items() if target.name.startswith("bare")}
+    peer = {target.kind: result for target, result in results.items() if target.name.startswith("LiteLLM")}
+    print(
+        f"{'':30}{'requests/s':>11}{'median ms':>11}{'p99 ms':>9}{'cpu us':>9}"
+        f"{'bare / it':>11}{'cpu x bare':>12}{'it / LiteLLM':>14}"
+    )
+    for target, result in results.items():
+        beside = bare[target.stream]
+        times = f"{result.requests_per_s / peer[target.kind].requests_per_s:13.1f}x" if peer else ""
+        print(
+            f"{target.name:30}{result.requests_per_s:11.0f}{result.median_ms:11.2f}{result.p99_ms:9.2f}"
+            f"{result.cpu_us:9.0f}{beside.requests_per_s / result.requests_per_s:10.2f}x"
+            f"{result.cpu_us / beside.cpu_us:11.2f}x{times}"
+        )
+
+
+def profiled(around: Surroundings, upstream_url: str, measure: Callable[[Target], Result]) -> None:
+    """Runs the gateway once more under cProfile and prints where its time goes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "profile")
+        environment = around.environment(upstream_url)
+        with running("benchmarks.profiled", str(path), environment=environment) as gateway:
+            measure(Target("profiled", base_url(gateway), around.key, gateway.popen.pid, cacheable=True))
+        print(
+            "\nWhere the gateway's time goes, as cProfile counts it (calls weigh more than they do without):"
+        )
+        for name, share in profile.by_package(path):
+            if share >= LEAST_SHARE:
+                print(f"{share:7.1%}  {name}")
+        print()
+        for name, share in profile.by_function(path, PROFILED_FUNCTIONS):
+            print(f"{share:7.1%}  {name}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each is measured (3)")
+    parser.add_argument("--litellm", type=Path, metavar="VENV", help="a virtual environment that has LiteLLM")
+    parser.add_argument("--profile", action="store_true", help="say where the gateway's time goes")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long a target's turn is (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="how many turns each has (3)")
     parser.add_argument("--connections", type=int, default=32, help="requests in flight (32)")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    base: dict[bool, Result] = {}
-    with targets() as measured:
-        print(f"{'':36}{'requests/s':>11}{'median ms':>11}{'p99 ms':>9}{'cpu us':>9}{'cpu x bare':>12}")
-        for target in measured:
-            result = asyncio.run(measure(target, arguments.seconds, arguments.connections))
-            bare = base.setdefault(target.stream, result)
-            print(
-                f"{target.name:36}{result.requests_per_s:11.0f}{result.median_ms:11.2f}{result.p99_ms:9.2f}"
-                f"{result.cpu_us:9.0f}{result.cpu_us / bare.cpu_us:11.2f}x"
-            )
+
+    def measure(target: Target) -> Result:
+        return load.measure(
+            target.url,
+            target.key,
+            target.body,
+            pid=target.pid,
+            seconds=given.seconds,
+            connections=given.connections,
+        )
+
+    with upstream.answering() as upstream_url, surroundings() as around:
+        with targets(around, upstream_url, given.litellm) as listed:
+            report(compare(listed, given.rounds, measure))
+        if given.profile:
+            profiled(around, upstream_url, measure)
     return 0
 
 
