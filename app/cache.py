@@ -91,7 +91,11 @@ def canonical(body: bytes, fields: dict[str, object]) -> bytes:
     """One form for requests that differ only in spacing, the order of keys and the escaping of text."""
     if _LONG_NUMBER.search(body):
         return body
-    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # It reads deeper than it writes.
+        return body
 
 
 def fingerprint(*parts: str | bytes) -> str:

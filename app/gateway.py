@@ -13,6 +13,7 @@ import aiohttp
 
 from app import errors
 from app.admission import Admission
+from app.body import MAX_BODY_BYTES
 from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
 from app.endpoints import ApiRequest, Endpoint
 from app.errors import Header
@@ -20,7 +21,6 @@ from app.exchange import Exchange
 from app.identity import Caller, Identity
 from app.sse import PING, MalformedStreamError
 from app.upstream import Answer, Upstream, UpstreamRefusal
-from app.validate import MAX_BODY_BYTES
 
 END_WITHIN_S = 0.5
 

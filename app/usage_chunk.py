@@ -7,13 +7,18 @@ from typing import Any
 
 import orjson
 
+from app.errors import invalid_request
+
 # A quote that is escaped belongs to a longer key; text cannot hold the bare form.
 _OPTIONS = re.compile(rb'(?<!\\)"stream_options"\s*:\s*\{')
 _ASK = b'"include_usage":true'
 
 
 def with_usage_chunk(body: bytes, fields: Mapping[str, Any], *, asked_for: bool) -> bytes:
-    """The body to send: the caller's own when it asks for the chunk already. `fields`: the body, parsed."""
+    """The body to send: the caller's own when it asks for the chunk already. `fields`: the body, parsed.
+
+    Raises ApiError when the body has to be written anew and is nested too deeply for it.
+    """
     if asked_for:
         return body
     options = fields.get("stream_options")
@@ -27,9 +32,12 @@ def with_usage_chunk(body: bytes, fields: Mapping[str, Any], *, asked_for: bool)
                 return edited
     # It says null or false in so many words, or spells the key in an unusual way: written anew, with Python's
     # own parser, which keeps integers of any size.
-    rewritten = json.loads(body)
-    rewritten["stream_options"] = {**(options or {}), "include_usage": True}
-    return json.dumps(rewritten, separators=(",", ":")).encode()
+    try:
+        rewritten = json.loads(body)
+        rewritten["stream_options"] = {**(options or {}), "include_usage": True}
+        return json.dumps(rewritten, separators=(",", ":")).encode()
+    except RecursionError:
+        raise invalid_request("The request body is nested too deeply.", code="invalid_json") from None
 
 
 def _after(body: bytes, position: int, member: bytes) -> bytes:

@@ -7,13 +7,11 @@ pass.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
+from app.body import json_type_name
 from app.errors import ApiError, invalid_request
 
 Check = Callable[[str, Any], object]
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_MODEL_CHARACTERS = 256
 I64 = 2**63
 
@@ -23,25 +21,6 @@ def check_fields(fields: Mapping[str, Any], checks: Mapping[str, Check]) -> None
     for name, value in fields.items():
         if value is not None and (check := checks.get(name)):
             check(name, value)
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises ApiError (400). The parser bounds its depth, the caller its size."""
-    if not body:
-        raise invalid_request("The request has no body. Send a JSON object.", code="invalid_json")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as wrong:
-        raise invalid_request(
-            f"The request body is not valid JSON in UTF-8: {wrong.msg} "
-            f"(line {wrong.lineno}, column {wrong.colno}).",
-            code="invalid_json",
-        ) from None
-    if not isinstance(value, dict):
-        raise invalid_request(
-            f"The request body is {_type_name(value)}. Send a JSON object.", code="invalid_json"
-        )
-    return value
 
 
 def text(param: str, value: object) -> str:
@@ -136,25 +115,9 @@ def missing(param: str, what: str) -> ApiError:
 
 def wrong_type(param: str, value: object, expected: str) -> ApiError:
     return invalid_request(
-        f"{param} is {_type_name(value)}. Send {expected}.", param=param, code="invalid_type"
+        f"{param} is {json_type_name(value)}. Send {expected}.", param=param, code="invalid_type"
     )
 
 
 def wrong_value(param: str, requirement: str) -> ApiError:
     return invalid_request(f"{param} {requirement}.", param=param, code="invalid_value")
-
-
-def _type_name(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-        case _:
-            return "an object"

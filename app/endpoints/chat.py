@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -16,7 +17,6 @@ from app.validate import (
     check_fields,
     integer,
     json_dict,
-    json_object,
     missing,
     model_name,
     number,

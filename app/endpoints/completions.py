@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.endpoints.inputs import count_inputs
@@ -14,7 +15,6 @@ from app.validate import (
     check_fields,
     integer,
     json_dict,
-    json_object,
     model_name,
     number,
     require_model,

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
-from app.validate import Check, check_fields, json_dict, json_object, missing, model_name, text, wrong_type
+from app.validate import Check, check_fields, json_dict, missing, model_name, text, wrong_type
 
 DEFAULT_MODEL = "omni-moderation-latest"
 MAX_INPUTS = 2048

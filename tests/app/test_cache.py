@@ -99,6 +99,12 @@ def test_what_a_parser_would_blur_stays_apart(one: bytes, other: bytes) -> None:
     assert form(one) != form(other)
 
 
+def test_what_is_too_deep_to_be_written_again_is_compared_as_it_is() -> None:
+    deep = b'{"a":' * 1000 + b"1" + b"}" * 1000
+    assert form(deep) == deep
+    assert form(b" " + deep) != form(deep)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
 def test_parts_never_run_together(one: list[str], other: list[str]) -> None:

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from app.endpoints import CHAT_COMPLETIONS
+from app.errors import ApiError
 
 REST = (
     b'"model" : "m",\n "messages":[{"role":"user","content":"\\u00e9 \\"stream_options\\":{"}],'
@@ -46,3 +47,9 @@ def test_the_same_key_deeper_down_is_not_taken_for_it() -> None:
     value = json.loads(sent(b"{" + REST + b"," + deeper + b"}"))
     assert value["metadata"] == {"stream_options": {}}
     assert value["stream_options"] == {"include_usage": True}
+
+
+def test_what_is_too_deep_to_be_written_anew_is_refused() -> None:
+    deep = b'"metadata":' + b'{"a":' * 1020 + b"1" + b"}" * 1020 + b',"stream_options":null'
+    with pytest.raises(ApiError, match="too deeply"):
+        sent(b"{" + REST + b"," + deep + b"}")
