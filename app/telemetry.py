@@ -7,7 +7,7 @@ of them.
 import asyncio
 import contextlib
 import logging
-import sys
+import os
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ import orjson
 from app.usage import Usage
 
 FLUSH_AFTER_S = 0.02
+STANDARD_OUTPUT = 1
 
 _lines: list[bytes] = []
 _flush_timer: asyncio.TimerHandle | None = None
@@ -55,6 +56,7 @@ class RequestRecord:
     upstream_request_id: str | None = None
     upstream_ms: float | None = None
     first_byte_ms: float | None = None
+    chunks: int = 0
 
     def elapsed_ms(self) -> float:
         return round((time.monotonic() - self.started) * 1000, 3)
@@ -123,12 +125,13 @@ def flush() -> None:
     if _flush_timer is not None:
         _flush_timer.cancel()
         _flush_timer = None
-    lines = b"".join(_lines)
+    lines = memoryview(b"".join(_lines))
     _lines.clear()
-    # Nobody reads the log or its disk is full: requests go on without it.
+    # Nobody reads the log or its disk is full: requests go on without it. Not through sys.stdout, which would
+    # keep what it cannot write, and fail with it when the process ends.
     with contextlib.suppress(OSError):
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
+        while lines:
+            lines = lines[os.write(STANDARD_OUTPUT, lines) :]
 
 
 def _encoded(line: dict[str, Any]) -> bytes:

@@ -74,7 +74,12 @@ class Upstream:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             auto_decompress=False,
             trust_env=False,
-            skip_auto_headers=("User-Agent",),
+            headers={
+                "User-Agent": "openai-gateway",
+                "Accept": "application/json, text/event-stream",
+                # Bodies are read on their way, for usage and completeness.
+                "Accept-Encoding": "identity",
+            },
         )
 
     async def close(self) -> None:
@@ -242,13 +247,7 @@ def _finish(call: _Call, reply: _Reply | None) -> None:
 
 
 def _request_headers(exchange: Exchange, key: str, body: bytes | None) -> dict[str, str]:
-    headers = {
-        "Authorization": f"Bearer {key}",
-        "User-Agent": "openai-gateway",
-        "Accept": "application/json, text/event-stream",
-        # Bodies are read on their way, for usage and completeness.
-        "Accept-Encoding": "identity",
-    }
+    headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
         headers["Content-Type"] = "application/json"
     for name in FORWARDED_REQUEST_HEADERS:

@@ -14,6 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from app.keys import issue
+from tests.app.leaks import secrets_in
 from tests.servers import Program, ValkeyServer, running
 
 REGION = "us-east-1"
@@ -194,7 +195,10 @@ StartGateway = Callable[..., AbstractContextManager[Gateway]]
 
 @pytest.fixture(scope="session")
 def start_gateway(aws: Aws, valkey: ValkeyServer, _stand_in_process: StandIn) -> StartGateway:
-    """Starts a gateway of its own; named arguments replace variables of its environment."""
+    """Starts a gateway of its own; named arguments replace variables of its environment.
+
+    Whatever it writes in its life is searched for secrets at its end.
+    """
 
     @contextlib.contextmanager
     def start(**variables: str) -> Iterator[Gateway]:
@@ -203,6 +207,7 @@ def start_gateway(aws: Aws, valkey: ValkeyServer, _stand_in_process: StandIn) ->
         with running("app", environment={**given, **variables}, writes_files=False) as program:
             port = program.said("serving")["port"]
             yield Gateway(program, f"http://127.0.0.1:{port}", port, aws.new_key())
+        assert secrets_in(program.everything()) == []
 
     return start
 

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from tests.app.conftest import OPENAI_KEY, Aws, Gateway, StandIn, StartGateway
+from tests.app.leaks import secrets_in
 from tests.servers import Relay, ValkeyServer, until
 
 MODEL = "gpt-4o-mini"
@@ -25,12 +26,14 @@ def _fresh(stand_in: StandIn) -> None:
 
 def ask(gateway: Gateway, key: str | None = None, **options: Any) -> httpx2.Response:
     body = {"model": MODEL, "messages": [{"role": "user", "content": f"{uuid.uuid4()}"}], **options}
-    return httpx2.post(
+    answer = httpx2.post(
         f"{gateway.url}/v1/chat/completions",
         json=body,
         headers={"authorization": f"Bearer {key or gateway.key}"},
         timeout=15,
     )
+    assert secrets_in(answer.content + repr(answer.headers.multi_items()).encode()) == []
+    return answer
 
 
 def code(answer: httpx2.Response) -> tuple[int, str]:

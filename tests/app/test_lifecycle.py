@@ -1,5 +1,7 @@
 """Start, health, and the graceful stop of the process."""
 
+import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 
 from tests.app.conftest import Gateway, StandIn, StartGateway
@@ -76,6 +79,34 @@ def test_a_running_stream_is_finished_while_health_fails_first(
         said = gateway.program.everything()
         assert b'"error":null' in said
         assert b"Traceback" not in said
+
+
+def test_a_stop_under_load_loses_no_request(start_gateway: StartGateway, stand_in: StandIn) -> None:
+    stand_in.behave(chunk_delay_ms=40)
+
+    async def ask(client: openai.AsyncOpenAI, stream: bool) -> str:
+        request = {"model": "gpt-4o-mini", "messages": MESSAGES, "max_tokens": 15}
+        if not stream:
+            completion: Any = await client.chat.completions.create(**request)
+            return str(completion.choices[0].finish_reason)
+        chunks: Any = await client.chat.completions.create(**request, stream=True)
+        return str([chunk.choices[0].finish_reason async for chunk in chunks][-1])
+
+    with start_gateway(GATEWAY_STOP_TIMEOUT_S="8") as gateway:
+
+        async def ask_all() -> list[str]:
+            async with gateway.async_sdk() as client:
+                asks = [asyncio.create_task(ask(client, number % 4 > 0)) for number in range(40)]
+                await asyncio.to_thread(until, lambda: stand_in.calls()["running"] >= 30)
+                gateway.program.send_signal(signal.SIGTERM)
+                return await asyncio.gather(*asks)
+
+        assert asyncio.run(ask_all()) == ["length"] * 40
+        assert gateway.program.ended() == 0
+        lines = [json.loads(line) for line in gateway.program.output]
+        served = [line for line in lines if line["event"] == "request"]
+        assert [(line["status"], line["error"]) for line in served] == [(200, None)] * 40
+        assert lines[-1]["event"] == "stopped", "what was logged last is written too"
 
 
 def test_a_stream_that_outlasts_the_stop_timeout_is_told_so(
