@@ -34,8 +34,14 @@ class SecretsManager(Protocol):
     async def get_secret_value(self, **request: Any) -> dict[str, Any]: ...
 
 
+class Sns(Protocol):
+    """The part of the SNS client that the gateway uses."""
+
+    async def publish(self, **request: Any) -> dict[str, Any]: ...
+
+
 @asynccontextmanager
-async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsManager]]:
+async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsManager, Sns]]:
     """The clients, open for as long as the block runs."""
     config = AioConfig(
         region_name=region,
@@ -49,5 +55,6 @@ async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsMana
     async with (
         session.create_client("dynamodb", config=config) as dynamodb,
         session.create_client("secretsmanager", config=config) as secretsmanager,
+        session.create_client("sns", config=config) as sns,
     ):
-        yield dynamodb, secretsmanager
+        yield dynamodb, secretsmanager, sns

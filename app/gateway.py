@@ -12,14 +12,15 @@ from urllib.parse import quote
 import aiohttp
 
 from app import errors
-from app.admission import Admission
+from app.admission.admission import Admission, Hold
 from app.body import MAX_BODY_BYTES
 from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
 from app.endpoints import ApiRequest, Endpoint
-from app.errors import Header
+from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
 from app.sse import PING, MalformedStreamError
+from app.telemetry import RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
 
 END_WITHIN_S = 0.5
@@ -48,11 +49,22 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
         if lookup.answer is not None:
             await _replay(exchange, request, lookup.answer)
             return
-        await _admit(exchange, steps, caller)
-        if request.stream:
-            await _stream(exchange, steps, request, lookup)
-        else:
-            await _complete(exchange, steps, request, lookup)
+        hold = await _admit(exchange, steps, caller, request)
+        try:
+            if request.stream:
+                await _stream(exchange, steps, request, lookup, hold)
+            else:
+                await _complete(exchange, steps, request, lookup, hold)
+        except ApiError as failed:
+            if failed.code in errors.NEVER_ASKED:
+                steps.admission.settle(hold, None, used=False)
+            raise
+        finally:
+            # Whatever has not been settled by now broke off.
+            record = exchange.record
+            steps.admission.settle(
+                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+            )
 
 
 async def list_models(exchange: Exchange, steps: Steps) -> None:
@@ -70,8 +82,12 @@ async def _models(exchange: Exchange, steps: Steps, path: str) -> None:
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
     async with exchange.while_client_stays():
-        await _admit(exchange, steps, caller)
-        await _pass_on(exchange, await steps.upstream.complete("GET", path, exchange))
+        hold = await _admit(exchange, steps, caller, None)
+        try:
+            answer = await steps.upstream.complete("GET", path, exchange)
+        finally:
+            steps.admission.settle(hold, None, used=False)
+        await _pass_on(exchange, answer)
 
 
 async def _identify(exchange: Exchange, steps: Steps) -> Caller:
@@ -87,10 +103,16 @@ async def _identify(exchange: Exchange, steps: Steps) -> Caller:
     return caller
 
 
-async def _admit(exchange: Exchange, steps: Steps, caller: Caller) -> None:
-    grant = await steps.admission.admit(caller)
-    exchange.record.limiter = grant.limiter
-    exchange.headers += grant.headers
+async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
+    hold = await steps.admission.reserve(caller, exchange.record.request_id, request)
+    exchange.record.limiter = hold.limiter
+    exchange.headers += hold.headers
+    return hold
+
+
+def _may_be_charged(record: RequestRecord) -> bool:
+    """Of a request without an answer: unless the upstream refused it, it may have worked on it."""
+    return record.upstream_attempts > 0 and (record.upstream_status or 200) < 400
 
 
 async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> None:
@@ -101,9 +123,12 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
         await exchange.answer(200, answer)
 
 
-async def _complete(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup) -> None:
+async def _complete(
+    exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold
+) -> None:
     answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
+    steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
     if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         steps.cache.keep(lookup.slot, answer.body)
     await _pass_on(exchange, answer)
@@ -116,7 +141,7 @@ async def _pass_on(exchange: Exchange, answer: Answer) -> None:
     await exchange.answer(answer.status, answer.body, answer.headers)
 
 
-async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup) -> None:
+async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
     exchange.errors_in_stream(events.error_event)
@@ -132,6 +157,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
                 kept.add(passed)
                 if events.done:
                     pings.stop()
+                    steps.admission.settle(hold, events.usage, used=True, chunks=events.chunks)
                     await exchange.end_stream(passed)
                     await _read_to_the_end(upstream)
                 elif passed:
@@ -153,7 +179,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
         raise errors.upstream_malformed() from None
     finally:
         pings.stop()
-        exchange.record.usage = events.usage
+        exchange.record.usage, exchange.record.chunks = events.usage, events.chunks
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
         if not exchange.ended:

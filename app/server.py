@@ -1,6 +1,7 @@
 """The ASGI application: opens the parts, routes requests to their way, answers whatever goes wrong on it."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -8,7 +9,9 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from app import errors, gateway
-from app.admission import Admission
+from app.admission.admission import Admission
+from app.admission.seeding import Seeding
+from app.alerts import Alerts
 from app.aws import open_clients
 from app.cache import ResponseCache
 from app.endpoints import ENDPOINTS
@@ -17,7 +20,10 @@ from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
 from app.health import Readiness
 from app.identity import Identity
+from app.ledger import Ledger
+from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
+from app.prices import Prices
 from app.settings import Settings
 from app.table import Table
 from app.telemetry import log_event, log_exception, log_request
@@ -66,7 +72,7 @@ class Application:
     async def _open_parts(self) -> AsyncIterator[None]:
         settings = self._settings
         async with (
-            open_clients(settings.region) as (dynamodb, secretsmanager),
+            open_clients(settings.region) as (dynamodb, secretsmanager, sns),
             Closing(self._stop.closing_s) as closing,
         ):
             table = Table(dynamodb, settings.table_name)
@@ -78,15 +84,30 @@ class Application:
             valkey = Valkey(settings.cache_url, vault.cache_credentials)
             await valkey.open()
             closing.add("valkey", valkey.close)
+            identity = Identity(table, settings.key_pepper.get_secret_value(), settings.requests_per_minute)
+            replica = "replica_" + secrets.token_hex(8)
+            ledger_table = LedgerTable(dynamodb, settings.table_name)
+            alerts = Alerts(
+                identity, ledger_table, dynamodb, settings.table_name, sns, settings.alert_topic_arn
+            )
+            seeding = Seeding(valkey, ledger_table)
+            ledger = Ledger(valkey, ledger_table, seeding, replica, alerts.notice)
+            await ledger.open()
+            closing.add("ledger", ledger.close)
             upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
             await upstream.open()
             closing.add("upstream", upstream.close)
             self._steps = Steps(
-                identity=Identity(
-                    table, settings.key_pepper.get_secret_value(), settings.requests_per_minute
-                ),
+                identity=identity,
                 cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
-                admission=Admission(valkey),
+                admission=Admission(
+                    valkey,
+                    seeding,
+                    ledger,
+                    Prices({}),
+                    longest_s=settings.longest_stream_s,
+                    replica=replica,
+                ),
                 upstream=upstream,
                 ping_interval_s=settings.ping_interval_s,
             )

@@ -1,9 +1,10 @@
 """A rate limit's arithmetic, its answer, and how OpenAI's headers spell it.
 
-The arithmetic is that of gcra.lua, which a property test compares with this.
+The arithmetic is that of admission.lua.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import Header
@@ -43,7 +44,9 @@ class Level:
     at_ms: int = 0
 
 
-def take(bucket: Level, now_ms: int, limit: int, period_ms: int, cost: int = 1) -> tuple[Level, Standing]:
+def take(
+    bucket: Level, now_ms: int, limit: int, period_ms: int = MINUTE_MS, cost: int = 1
+) -> tuple[Level, Standing]:
     """Takes `cost` from the bucket, or nothing when it does not fit."""
     level = max(0, bucket.level - max(0, now_ms - bucket.at_ms) * limit)
     capacity = limit * period_ms
@@ -68,13 +71,16 @@ class LocalLimits:
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, Level] = OrderedDict()
 
-    def take(self, key: str, now_ms: int, limit: int, period_ms: int) -> Standing:
-        bucket, standing = take(self._buckets.get(key, Level()), now_ms, limit, period_ms)
-        self._buckets[key] = bucket
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
-        return standing
+    def take(self, now_ms: int, limits: Sequence[tuple[str, int]]) -> list[Standing]:
+        """Takes one from each limit, given as (key, requests a minute), or from none."""
+        taken = [(key, *take(self._buckets.get(key, Level()), now_ms, limit)) for key, limit in limits]
+        if all(standing.allowed for _, _, standing in taken):
+            for key, bucket, _ in taken:
+                self._buckets[key] = bucket
+                self._buckets.move_to_end(key)
+            while len(self._buckets) > MAX_BUCKETS:
+                self._buckets.popitem(last=False)
+        return [standing for _, _, standing in taken]
 
     def clear(self) -> None:
         self._buckets.clear()

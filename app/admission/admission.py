@@ -1,0 +1,214 @@
+"""Admits a request within the limits and budgets of its key, project and organization, on all replicas.
+
+When Valkey is gone or slow, each replica holds the limits of requests a minute by itself: a key then gets at
+most its limit times the number of replicas, never without bound. Requests that a budget governs are refused
+then, as nobody can say what is left of it.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from app import errors
+from app.admission import refusals, script
+from app.admission.charge import Bounds, bounds, estimate
+from app.admission.plan import Plan, costs
+from app.admission.rates import LocalLimits
+from app.admission.seeding import Seeding
+from app.endpoints import ApiRequest
+from app.errors import Header
+from app.identity import Caller
+from app.ledger import Ledger, Settlement
+from app.ledger_record import Outcome, UsageRecord
+from app.prices import Price, Prices
+from app.table import TableUnavailableError
+from app.usage import Usage
+from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+
+LEASE_MARGIN_S = 5.0
+NOTHING = Bounds(0, 0, True)
+
+_UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError, TableUnavailableError)
+
+
+@dataclass(slots=True)
+class Hold:
+    """What a request was admitted with; to be settled once.
+
+    limiter: "valkey", or "local" when the shared limits were out of reach. request: None when it costs
+    nothing.
+    """
+
+    caller: Caller
+    request_id: str
+    request: ApiRequest | None
+    price: Price | None
+    most: Bounds
+    generation: str
+    limiter: str
+    headers: list[Header]
+    began: float = field(default_factory=time.monotonic)
+    settled: bool = False
+
+
+class Admission:
+    """Asks Valkey once before each request and tells it once after.
+
+    longest_s: how long a request may take. replica: this process, as the ledger calls it.
+    """
+
+    def __init__(
+        self,
+        valkey: Valkey,
+        seeding: Seeding,
+        ledger: Ledger,
+        prices: Prices,
+        *,
+        longest_s: float,
+        replica: str,
+    ) -> None:
+        self._valkey = valkey
+        self._seeding = seeding
+        self._ledger = ledger
+        self._prices = prices
+        self._lease_s = longest_s + LEASE_MARGIN_S
+        self._replica = replica
+        self._local = LocalLimits()
+        self._is_local = False
+
+    async def reserve(self, caller: Caller, request_id: str, request: ApiRequest | None) -> Hold:
+        """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
+        plan = caller.plan(request.model if request is not None else None)
+        price = self._prices.of(request) if request is not None else None
+        most = bounds(request, price) if request is not None else NOTHING
+        money = _money(request, plan, price, most)
+        hold = Hold(caller, request_id, request, price, most, "", "valkey", [])
+        terms = script.Terms(
+            plan,
+            costs(plan, most.tokens, bounded=most.given),
+            money,
+            int(self._lease_s * 1000),
+            self._record(hold, "expired", _all_of(most), money).encode(),
+        )
+        try:
+            verdict = await self._ask(caller.organization_id, request_id, terms)
+        except _UNAVAILABLE:
+            self._reserve_locally(hold, plan)
+            return hold
+        except BaseException:
+            # The caller left while the answer was on its way: it may have been a yes.
+            self._release(hold)
+            raise
+        if self._is_local:
+            self._is_local = False
+            self._local.clear()
+        hold.headers = refusals.headers(plan, verdict.standings)
+        if verdict.generation is None:
+            refusal = refusals.refusal(terms, verdict)
+            refusal.headers += tuple(hold.headers)
+            raise refusal
+        hold.generation = verdict.generation
+        return hold
+
+    def settle(
+        self, hold: Hold, usage: Usage | None, *, used: bool, chunks: int = 0, broken_off: bool = False
+    ) -> None:
+        """Charges what was used instead of what was held; only the first time, and without waiting.
+
+        usage: what the upstream said, None when it said nothing. used: the upstream may charge for it.
+        chunks: how many events of a stream came.
+        """
+        if hold.settled:
+            return
+        request = hold.request
+        if request is None or not (used or usage):
+            self._release(hold)
+            return
+        elapsed_s = time.monotonic() - hold.began
+        if usage is None:
+            usage = estimate(request, hold.most, chunks, elapsed_s)
+        money = hold.price.cost(usage) if hold.price is not None else 0
+        record = self._record(hold, "broken_off" if broken_off else "answered", usage, money)
+        self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
+
+    async def _ask(self, organization_id: str, request_id: str, terms: script.Terms) -> script.Verdict:
+        try:
+            return await script.reserve(self._valkey, organization_id, request_id, terms)
+        except script.UnseededError:
+            await self._seeding.seed(organization_id)
+        try:
+            return await script.reserve(self._valkey, organization_id, request_id, terms)
+        except script.UnseededError:
+            raise ValkeyUnavailableError("the memory was lost again") from None
+
+    def _reserve_locally(self, hold: Hold, plan: Plan) -> None:
+        # Only its answer may be lost; then it is given back as soon as Valkey answers again.
+        if plan.has_budget:
+            self._release(hold)
+            raise errors.budget_unavailable()
+        self._is_local = True
+        hold.limiter = "local"
+        rates = [rate for rate in plan.rates if rate.what == "requests" and rate.per == "minute"]
+        now_ms = int(time.monotonic() * 1000)
+        standings = self._local.take(now_ms, [(rate.field, rate.limit) for rate in rates])
+        hold.headers = refusals.rate_headers("requests", standings)
+        for rate, standing in zip(rates, standings, strict=True):
+            if not standing.allowed:
+                self._release(hold)
+                refusal = refusals.rate_limited(rate, standing.wait_ms)
+                refusal.headers += tuple(hold.headers)
+                raise refusal
+
+    def _release(self, hold: Hold) -> None:
+        self._settle(hold, 0, 0, None)
+
+    def _settle(self, hold: Hold, tokens: int, money: int, record: UsageRecord | None) -> None:
+        hold.settled = True
+        self._ledger.settle(
+            Settlement(
+                organization_id=hold.caller.organization_id,
+                request_id=hold.request_id,
+                generation=hold.generation,
+                tokens=tokens,
+                money=money,
+                record=record,
+                lease_over=time.monotonic() - hold.began > self._lease_s,
+                at_ms=int(time.time() * 1000),
+            )
+        )
+
+    def _record(self, hold: Hold, outcome: Outcome, usage: Usage, money: int) -> UsageRecord:
+        request, caller = hold.request, hold.caller
+        return UsageRecord(
+            request_id=hold.request_id,
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            endpoint=request.endpoint.path if request is not None else "",
+            model=request.model if request is not None else "",
+            replica=self._replica,
+            outcome=outcome,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            micro_usd=money,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            estimated=usage.estimated,
+            priced=request is None or hold.price is not None,
+        )
+
+
+def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bounds) -> int:
+    """Micro-dollars that the request cannot cost more than. Raises ApiError (400) when a budget governs it
+    and nobody can say."""
+    if request is None:
+        return 0
+    if plan.has_budget:
+        if price is None:
+            raise errors.unpriced_model(request.model)
+        if request.unbounded_param is not None:
+            raise errors.unbounded_cost(request.unbounded_param)
+    return price.bound(most.prompt_tokens, most.answer_tokens) if price is not None else 0
+
+
+def _all_of(most: Bounds) -> Usage:
+    return Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)

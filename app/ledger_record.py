@@ -1,0 +1,95 @@
+"""What one request used: as the outbox carries it and as the table keeps it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+KEPT_DAYS = 400
+COUNTED = ("micro_usd", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+
+Outcome = Literal["answered", "broken_off", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One request that the upstream may have charged for.
+
+    outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and what
+    it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when the model
+    has no known price. replica: which one waits for word that this is in the table. at_ms: unix time by the
+    cache's clock, 0 before it is known; its month is the one charged.
+    """
+
+    request_id: str
+    organization_id: str
+    project_id: str
+    key_id: str
+    endpoint: str
+    model: str
+    replica: str
+    outcome: Outcome
+    prompt_tokens: int
+    completion_tokens: int
+    micro_usd: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    priced: bool = True
+    at_ms: int = 0
+
+    def encode(self) -> bytes:
+        return orjson.dumps(self)
+
+    @property
+    def month(self) -> str:
+        """As 2026-11, in UTC."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC).strftime("%Y-%m")
+
+    def item(self) -> dict[str, Any]:
+        """The table's item; whoever writes it twice writes the same."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
+        item: dict[str, Any] = {
+            **record_address(self.request_id),
+            "gsi1pk": {"S": f"USAGE#{self.project_id}#{at:%Y-%m-%d}"},
+            "gsi1sk": {"S": f"{self.at_ms:013}#{self.request_id}"},
+            "expires_at": {"N": str(self.at_ms // 1000 + KEPT_DAYS * 86_400)},
+        }
+        for name, value in asdict(self).items():
+            if isinstance(value, bool):
+                item[name] = {"BOOL": value}
+            elif isinstance(value, int):
+                item[name] = {"N": str(value)}
+            elif name != "replica":
+                item[name] = {"S": value}
+        return item
+
+
+def decode(data: bytes, at_ms: int) -> UsageRecord:
+    """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
+    return UsageRecord(**{**orjson.loads(data), "at_ms": at_ms})
+
+
+def record_address(request_id: str) -> dict[str, Any]:
+    """One item a request, whatever it is told by, so that a request counts once."""
+    return {"pk": {"S": f"REQUEST#{request_id}"}, "sk": {"S": "USAGE"}}
+
+
+def totals_address(organization_id: str, month: str, scope: str) -> dict[str, Any]:
+    """scope: ORG, PROJECT#<id> or KEY#<id>."""
+    return {"pk": {"S": f"SPEND#{organization_id}#{month}"}, "sk": {"S": scope}}
+
+
+def totals(records: list[UsageRecord]) -> Mapping[tuple[str, str], Mapping[str, int]]:
+    """What the records add to each (month, scope); last_used_at is the latest of them, in unix seconds."""
+    sums: dict[tuple[str, str], dict[str, int]] = {}
+    for record in records:
+        for scope in ("ORG", f"PROJECT#{record.project_id}", f"KEY#{record.key_id}"):
+            total = sums.setdefault((record.month, scope), {"requests": 0, "last_used_at": 0})
+            total["requests"] += 1
+            total["last_used_at"] = max(total["last_used_at"], record.at_ms // 1000)
+            for name in COUNTED:
+                total[name] = total.get(name, 0) + getattr(record, name)
+    return sums

@@ -1,0 +1,202 @@
+"""The ledger in DynamoDB: a record a request, and what each owner used in a month, always in step.
+
+Items: `REQUEST#<id>` / `USAGE`; `SPEND#<organization>#<month>` / `ORG`, `PROJECT#<id>` or `KEY#<id>`;
+`ORG#<id>` / `LEDGER` with the generation of Valkey's memory that was filled from here.
+
+The generation is a fence. Records that were charged in one generation are only added while it is in force. A
+new one begins by setting it, then reads the totals, which nothing changes from then on but records charged in
+the new one. So a record is either in what a memory was filled with or charged in it, never both, never
+neither.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from app.aws import DynamoDB
+from app.ledger_record import UsageRecord, record_address, totals, totals_address
+from app.table import TableUnavailableError, answered
+
+MAX_ACTIONS = 100
+"""Of one transaction of DynamoDB."""
+
+MAX_RECORDS = 60
+ATTEMPTS = 8
+FIRST_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """recorded: ids that are in the table now. fenced: others belong to a generation that is over."""
+
+    recorded: frozenset[str]
+    fenced: bool
+
+
+class LedgerTable:
+    """Each method raises TableUnavailableError."""
+
+    def __init__(self, client: DynamoDB, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    async def write(self, organization_id: str, generation: str, records: Sequence[UsageRecord]) -> Written:
+        """Adds records that are not there yet, those of one transaction at a time."""
+        recorded: set[str] = set()
+        rest = list({record.request_id: record for record in records}.values())
+        while rest:
+            batch = _transaction(rest)
+            rest = rest[len(batch) :]
+            if not await self._add(organization_id, generation, batch):
+                missing = [record.request_id for record in (*batch, *rest)]
+                return Written(frozenset(recorded | await self._recorded(missing)), fenced=True)
+            recorded |= {record.request_id for record in batch}
+        return Written(frozenset(recorded), fenced=False)
+
+    async def begin_generation(self, organization_id: str, generation: str, month: str) -> dict[str, int]:
+        """Ends all others, and tells micro-dollars spent in the month by scope (ORG, PROJECT#<id>)."""
+        await answered(
+            self._client.update_item(
+                TableName=self._name,
+                Key=_fence(organization_id),
+                UpdateExpression="SET generation = :generation",
+                ExpressionAttributeValues={":generation": {"S": generation}},
+            )
+        )
+        spent: dict[str, int] = {}
+        start: dict[str, Any] = {}
+        while True:
+            page = await answered(
+                self._client.query(
+                    TableName=self._name,
+                    ConsistentRead=True,
+                    KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                    ExpressionAttributeValues={
+                        ":pk": totals_address(organization_id, month, "")["pk"],
+                        ":first": {"S": "ORG"},
+                        ":last": {"S": "PROJECT#\U0010ffff"},
+                    },
+                    **start,
+                )
+            )
+            for item in page["Items"]:
+                spent[item["sk"]["S"]] = int(item["micro_usd"]["N"])
+            if "LastEvaluatedKey" not in page:
+                return spent
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    async def spent(self, organization_id: str, month: str, scope: str) -> int:
+        """Micro-dollars in the table by now."""
+        answer = await answered(
+            self._client.get_item(
+                TableName=self._name, Key=totals_address(organization_id, month, scope), ConsistentRead=True
+            )
+        )
+        return int(answer["Item"]["micro_usd"]["N"]) if "Item" in answer else 0
+
+    async def _recorded(self, request_ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(request_ids), MAX_ACTIONS):
+            asked: Any = [record_address(one) for one in request_ids[start : start + MAX_ACTIONS]]
+            while asked:
+                answer = await answered(
+                    self._client.batch_get_item(
+                        RequestItems={
+                            self._name: {
+                                "Keys": asked,
+                                "ConsistentRead": True,
+                                "ProjectionExpression": "pk",
+                            }
+                        }
+                    )
+                )
+                found |= {
+                    item["pk"]["S"].removeprefix("REQUEST#") for item in answer["Responses"][self._name]
+                }
+                asked = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys")
+        return found
+
+    async def _add(self, organization_id: str, generation: str, batch: list[UsageRecord]) -> bool:
+        """False when the generation is over."""
+        pause_s = FIRST_PAUSE_S
+        for _ in range(ATTEMPTS):
+            if not batch:
+                return True
+            try:
+                await answered(
+                    self._client.transact_write_items(
+                        TransactItems=self._actions(organization_id, generation, batch)
+                    )
+                )
+            except ClientError as refused:
+                told: Any = refused.response.get("CancellationReasons") or [{}]
+                reasons = [reason.get("Code") for reason in told]
+                if reasons[0] == "ConditionalCheckFailed":
+                    return False
+                present = {
+                    record.request_id
+                    for record, reason in zip(batch, reasons[1:], strict=False)
+                    if reason == "ConditionalCheckFailed"
+                }
+                batch = [record for record in batch if record.request_id not in present]
+                if not present:
+                    # Another replica adds to the same totals at this moment.
+                    await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311
+                    pause_s *= 2
+            else:
+                return True
+        raise TableUnavailableError("the totals are being written by others")
+
+    def _actions(
+        self, organization_id: str, generation: str, batch: list[UsageRecord]
+    ) -> list[dict[str, Any]]:
+        actions: list[dict[str, Any]] = [
+            {
+                "ConditionCheck": {
+                    "TableName": self._name,
+                    "Key": _fence(organization_id),
+                    "ConditionExpression": "generation = :generation",
+                    "ExpressionAttributeValues": {":generation": {"S": generation}},
+                }
+            }
+        ]
+        actions += [
+            {
+                "Put": {
+                    "TableName": self._name,
+                    "Item": record.item(),
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+            for record in batch
+        ]
+        for (month, scope), sums in totals(batch).items():
+            added = [name for name in sums if name != "last_used_at"]
+            actions.append(
+                {
+                    "Update": {
+                        "TableName": self._name,
+                        "Key": totals_address(organization_id, month, scope),
+                        "UpdateExpression": "SET last_used_at = :last_used_at ADD "
+                        + ", ".join(f"{name} :{name}" for name in added),
+                        "ExpressionAttributeValues": {f":{name}": {"N": str(sums[name])} for name in sums},
+                    }
+                }
+            )
+        return actions
+
+
+def _fence(organization_id: str) -> dict[str, Any]:
+    return {"pk": {"S": f"ORG#{organization_id}"}, "sk": {"S": "LEDGER"}}
+
+
+def _transaction(records: Sequence[UsageRecord]) -> list[UsageRecord]:
+    """As many of the first as one transaction takes, with the totals they add to."""
+    batch = list(records[:MAX_RECORDS])
+    while len(batch) + len(totals(batch)) + 1 > MAX_ACTIONS:
+        batch = batch[: len(batch) * 3 // 4]
+    return batch
