@@ -24,6 +24,7 @@ from infra.config_types import (
     CacheNodeType,
     Email,
     EnvironmentName,
+    GithubProviderMode,
     Integer,
     LogRetentionDays,
     NatGatewayMode,
@@ -62,6 +63,7 @@ class StackConfig(BaseModel):
     owner: Email
     cost_center: TagValue
     repository: RepositoryName
+    github_oidc_provider: GithubProviderMode
     monthly_budget_usd: Annotated[Integer, Field(ge=1, le=10_000_000)]
 
     vpc_cidr: VpcCidr

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 Region = Literal["us-east-1", "us-east-2", "us-west-1", "us-west-2"]
 Environment = Literal["staging", "production"]
+GithubProvider = Literal["create", "existing"]
 NatGateways = Literal["one", "per-zone"]
 
 # Fargate's task sizes: CPU units -> memory in MiB (AWS, "Task CPU and memory", Fargate task definition
@@ -159,6 +160,7 @@ Integer = Annotated[int, BeforeValidator(_integer)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 UsRegion = Annotated[Region, _one_of(*get_args(Region))]
 EnvironmentName = Annotated[Environment, _one_of(*get_args(Environment))]
+GithubProviderMode = Annotated[GithubProvider, _one_of(*get_args(GithubProvider))]
 NatGatewayMode = Annotated[NatGateways, _one_of(*get_args(NatGateways))]
 Email = Annotated[
     str,

@@ -19,8 +19,11 @@ from infra.vault import Vault
 
 @dataclass(frozen=True)
 class Foundation:
-    """What everything stands on. on_aws: the provider that tags every resource."""
+    """What everything stands on. on_aws: the provider that tags every resource, and every role's boundary.
+    unbounded: the provider alone, for the roles of people and workflows. boundary_arn: of the boundary."""
 
+    unbounded: pulumi.ResourceOptions
+    boundary_arn: pulumi.Output[str]
     on_aws: pulumi.ResourceOptions
     account_id: pulumi.Output[str]
     encryption: Encryption

@@ -2,6 +2,7 @@
 
 import pulumi
 
+from infra.access import Access
 from infra.balancer import Balancer
 from infra.config import StackConfig
 from infra.dashboard import Dashboard
@@ -9,7 +10,13 @@ from infra.layers import Compute, Foundation, State
 
 
 def export(
-    config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute, board: Dashboard
+    config: StackConfig,
+    base: Foundation,
+    front: Balancer,
+    kept: State,
+    tasks: Compute,
+    board: Dashboard,
+    roles: Access,
 ) -> None:
     """The service's address, and the names a person or a command needs next."""
     outputs: dict[str, pulumi.Input[str]] = {
@@ -31,6 +38,8 @@ def export(
         "owner_secret_arn": kept.vault.owner_arn,
         "cache_secret_arn": kept.vault.cache_arn,
         "alert_topic_arn": base.alerts.topic_arn,
+        "reader_role_arn": roles.reader_role_arn,
+        "deployer_role_arn": roles.deployer_role_arn,
     }
     for name, value in outputs.items():
         pulumi.export(name, value)

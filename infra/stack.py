@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_aws as aws
 
+from infra.access import Access, AccessArgs
+from infra.access_policies import Reach
 from infra.alerts import Alerts, AlertsArgs
 from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs, Https
+from infra.boundary import Boundary, BoundaryArgs, bounding, role_path
 from infra.cache import CACHE_PORT, Cache, CacheArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.config import StackConfig
@@ -47,13 +50,18 @@ def deploy(config: StackConfig) -> None:
     kept = state(config, base)
     tasks = compute(config, base, front, kept)
     board = watch(config, base, front, kept, tasks)
-    export(config, base, front, kept, tasks, board)
+    roles = access(config, base, kept, tasks)
+    export(config, base, front, kept, tasks, board, roles)
 
 
 def foundation(config: StackConfig) -> Foundation:
     """Provider, key, log groups, alert topic, network, and who may talk to whom in it."""
     provider = aws.Provider("aws", region=config.region, default_tags={"tags": config.tags})
-    on_aws = pulumi.ResourceOptions(providers=[provider])
+    unbounded = pulumi.ResourceOptions(providers=[provider])
+    boundary = Boundary("boundary", BoundaryArgs(config.region), unbounded)
+    on_aws = pulumi.ResourceOptions(
+        providers=[provider], transformations=[bounding(boundary.arn, role_path(config.name_prefix))]
+    )
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
     log_names = LogNames.of(config.name_prefix)
     encryption = Encryption(
@@ -120,7 +128,9 @@ def foundation(config: StackConfig) -> Foundation:
         ),
         on_aws,
     )
-    return Foundation(on_aws, account_id, encryption, logs, alerts, network, security_groups)
+    return Foundation(
+        unbounded, boundary.arn, on_aws, account_id, encryption, logs, alerts, network, security_groups
+    )
 
 
 def balancer(config: StackConfig, base: Foundation) -> Balancer:
@@ -291,6 +301,29 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
         base.on_aws,
     )
     return Compute(registry, cluster, service)
+
+
+def access(config: StackConfig, base: Foundation, kept: State, tasks: Compute) -> Access:
+    """Who may look at all of it, and who may change it."""
+    return Access(
+        "access",
+        AccessArgs(
+            repository=config.repository,
+            environment=config.environment,
+            provider=config.github_oidc_provider,
+            reach=Reach(
+                region=config.region,
+                role_path=role_path(config.name_prefix),
+                account_id=base.account_id,
+                boundary_arn=base.boundary_arn,
+                repository_arn=tasks.registry.repository_arn,
+                table_arn=kept.storage.table_arn,
+                bucket_arn=kept.storage.bucket_arn,
+                cache_secret_arn=kept.vault.cache_arn,
+            ),
+        ),
+        base.unbounded,
+    )
 
 
 def https(config: StackConfig, base: Foundation) -> Https | None:

@@ -43,8 +43,12 @@ class Answers(mocks.Mocks):
                 return {"arn": f"arn:aws:sns:{self.region}:{ACCOUNT}:{args.name}-1234567"}
             case "LogGroup":
                 return {"arn": f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:{inputs['name']}"}
+            case "OpenIdConnectProvider":
+                host = inputs["url"].removeprefix("https://")
+                return {"arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{host}"}
             case "Role":
-                return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}-1234567"}
+                path = inputs.get("path", "/")
+                return {"arn": f"arn:aws:iam::{ACCOUNT}:role{path}{args.name}-1234567"}
             case "Bucket":
                 return {"bucket": f"{args.name}-1234567", "arn": f"arn:aws:s3:::{args.name}-1234567"}
             case "Repository":

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from policy.operators import has_reason, is_boundary, may_be_unscoped
 from policy.resource import Graph, Resource, of_type
 
 # Actions that AWS grants on no single resource (Service Authorization Reference), with the reason.
@@ -25,12 +26,19 @@ POLICIES = {
 
 
 def no_wildcard_action(graph: Graph) -> list[str]:
-    """No policy allows actions by pattern, but a key's own, which must let the account manage it."""
+    """No policy allows actions by pattern, but a key's own, which must let the account manage it, and the
+    operators', whose patterns are listed with a reason."""
     found = []
     for resource, statement in _allowing(graph):
         if "NotAction" in statement:
             found.append(f"{resource}, {_sid(statement)}: allows whatever NotAction does not name")
-        patterns = [action for action in _texts(statement.get("Action")) if "*" in action or "?" in action]
+        patterns = [
+            action
+            for action in _texts(statement.get("Action"))
+            if ("*" in action or "?" in action) and not has_reason(resource, action)
+        ]
+        if is_boundary(graph, resource):
+            continue
         if patterns and not _is_the_account_managing_its_key(resource, statement):
             found.append(f"{resource}, {_sid(statement)}: allows {', '.join(patterns)}; name the actions")
     return found
@@ -44,7 +52,13 @@ def every_wildcard_resource_has_a_reason(graph: Graph) -> list[str]:
             found.append(f"{resource}, {_sid(statement)}: allows whatever NotResource does not name")
         if resource.type == "aws:kms/key:Key" or not any(map(_is_wild, _texts(statement.get("Resource")))):
             continue
-        unexplained = [a for a in _texts(statement.get("Action")) if a not in UNSCOPED_ACTIONS]
+        if is_boundary(graph, resource):
+            continue
+        unexplained = [
+            a
+            for a in _texts(statement.get("Action"))
+            if a not in UNSCOPED_ACTIONS and not may_be_unscoped(resource, statement, a)
+        ]
         if unexplained:
             found.append(f"{resource}, {_sid(statement)}: allows {', '.join(unexplained)} on every resource")
     return found

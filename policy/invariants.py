@@ -29,6 +29,7 @@ from policy.network import (
     public_ingress_only_at_the_balancer,
     security_groups_are_acyclic,
 )
+from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
 from policy.resource import Graph
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
@@ -53,6 +54,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_wildcard_resource_has_a_reason,
     nobody_is_everybody,
     services_act_for_this_account_only,
+    roles_are_bounded,
+    workflows_are_known,
+    operators_do_not_read_data,
     buckets_are_private,
     production_is_protected,
     table_can_be_restored,

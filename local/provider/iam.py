@@ -53,6 +53,16 @@ def role_policy_attachment(request: ResourceRequest) -> Created:
     return Created(f"{request['role']}-{request['policyArn']}")
 
 
+@resource("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+def open_id_connect_provider(request: ResourceRequest) -> Created:
+    arn = request.call(
+        "iam", "create_open_id_connect_provider",
+        Url=request["url"], ClientIDList=request["clientIdLists"],
+        ThumbprintList=request.get("thumbprintLists", []), Tags=request.tag_list(),
+    )["OpenIDConnectProviderArn"]  # fmt: skip
+    return Created(arn, {"arn": arn})
+
+
 @function("aws:index/getCallerIdentity:getCallerIdentity")
 def caller_identity(request: InvokeRequest) -> dict[str, Any]:
     caller = request.aws.call("sts", "get_caller_identity")

@@ -19,6 +19,7 @@ STACKS = ("staging", "prod")
 MAY_DIFFER = {
     "stack",
     "environment",
+    "github_oidc_provider",
     "monthly_budget_usd",
     "vpc_cidr",
     "availability_zones",

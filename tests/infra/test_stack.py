@@ -20,6 +20,8 @@ OUTPUTS = {
     "owner_secret_arn",
     "cache_secret_arn",
     "alert_topic_arn",
+    "reader_role_arn",
+    "deployer_role_arn",
     "task_definition_arn",
 }
 

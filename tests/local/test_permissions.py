@@ -144,3 +144,28 @@ def test_a_role_without_policies_may_only_ask_who_it_is(role: RoleMaker) -> None
 def test_any_key_that_is_no_roles_is_the_accounts_root(aws: LocalAws) -> None:
     someone = LocalAws(aws.endpoint_url, aws.region, Credentials("AKIAANYONE", "any"))
     assert code_of(someone, "ec2", "describe_vpcs") == "ok"
+
+
+def test_a_role_stays_within_its_boundary(aws: LocalAws, role: RoleMaker, unique: str) -> None:
+    as_role = role(allow("secretsmanager:*", "*"))
+    secret = aws.call("secretsmanager", "create_secret", Name=unique, SecretString="s")["ARN"]
+    assert code_of(as_role, "secretsmanager", "delete_secret", SecretId=secret) == "ok"
+    aws.call("secretsmanager", "restore_secret", SecretId=secret)
+    boundary = {"Version": "2012-10-17", "Statement": [allow("secretsmanager:GetSecretValue", "*")]}
+    policy = aws.call("iam", "create_policy", PolicyName=unique, PolicyDocument=json.dumps(boundary))
+    arn = policy["Policy"]["Arn"]
+    aws.call("iam", "put_role_permissions_boundary", RoleName=unique, PermissionsBoundary=arn)
+    assert code_of(as_role, "secretsmanager", "get_secret_value", SecretId=secret) == "ok"
+    assert code_of(as_role, "secretsmanager", "delete_secret", SecretId=secret) == "AccessDeniedException"
+
+
+def test_an_attached_policy_counts_like_an_inline_one(aws: LocalAws, role: RoleMaker, unique: str) -> None:
+    as_role = role()
+    secret = aws.call("secretsmanager", "create_secret", Name=unique, SecretString="s")["ARN"]
+    document = {"Version": "2012-10-17", "Statement": [allow("secretsmanager:GetSecretValue", "*")]}
+    policy = aws.call("iam", "create_policy", PolicyName=unique, PolicyDocument=json.dumps(document))[
+        "Policy"
+    ]
+    assert code_of(as_role, "secretsmanager", "get_secret_value", SecretId=secret) == "AccessDeniedException"
+    aws.call("iam", "attach_role_policy", RoleName=unique, PolicyArn=policy["Arn"])
+    assert code_of(as_role, "secretsmanager", "get_secret_value", SecretId=secret) == "ok"

@@ -71,7 +71,9 @@ def test_the_estimate_starts_at_the_fewest_tasks(production: StackGraph) -> None
 def test_each_nat_gateway_is_charged_with_its_address() -> None:
     one = cost(stack_graph("prod", nat_gateways="one"), NO_TRAFFIC)
     three = cost(stack_graph("prod"), NO_TRAFFIC)
-    assert three.fixed_usd - one.fixed_usd == Decimal("73.20")  # 2 x (730 h x (0.045 + 0.005) + an alarm's metric)
+    assert three.fixed_usd - one.fixed_usd == Decimal(
+        "73.20"
+    )  # 2 x (730 h x (0.045 + 0.005) + an alarm's metric)
 
 
 def test_every_cache_node_is_charged() -> None:

@@ -35,6 +35,7 @@ from policy.network import (
     public_ingress_only_at_the_balancer,
     security_groups_are_acyclic,
 )
+from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
 from policy.resource import Resource, containers
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
@@ -250,6 +251,9 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         nobody_is_everybody,
         services_act_for_this_account_only,
         autoscaling_owns_the_number_of_tasks,
+        roles_are_bounded,  # these three in test_operators.py
+        workflows_are_known,
+        operators_do_not_read_data,
         spending_is_watched,  # in test_spend.py
     }
     assert {case[0] for case in CASES} | by_hand == set(INVARIANTS)

@@ -1,9 +1,9 @@
 """IAM: moto lets every caller do everything, or else evaluates no conditions and few resources.
 
 Here calls made as a role are checked against the role's policies, with resources, conditions, the customer
-keys behind secrets, tables and objects, and what a secret's own policy denies. Every other access key is
-taken for the account's root, as stock moto does, so that a person can look at local AWS with any key.
-Signatures are not checked, nor are key policies.
+keys behind secrets, tables and objects, what a secret's own policy denies, and the role's boundary. Every
+other access key is taken for the account's root, as stock moto does, so that a person can look at local AWS
+with any key. Signatures are not checked, nor are key policies.
 """
 
 import base64
@@ -81,8 +81,11 @@ def _authorize(response: Any, resource: str) -> None:
     statements = _statements(response.current_account, role.role_arn)
     if service == "secretsmanager":
         statements += _refusals_of_secret(call)
+    boundary = _boundary(response.current_account, role.role_arn)
     for request in [*needed(call), *_keys(call)]:
-        if request.action not in ALWAYS_ALLOWED and not is_allowed(statements, request):
+        if request.action in ALWAYS_ALLOWED:
+            continue
+        if not all(is_allowed(limits, request) for limits in (statements, boundary) if limits is not None):
             _deny(response, role.arn, request)
 
 
@@ -91,12 +94,24 @@ def _statements(account: str, role_arn: str) -> list[Statement]:
     name = role_arn.split("/")[-1]
     documents = [backend.get_role_policy(name, policy)[1] for policy in backend.list_role_policies(name)]
     attached: Any = backend.list_attached_role_policies(name)[0]
-    documents += [policy.document for policy in attached]
+    documents += [_document(policy) for policy in attached]
     return [
         statement
         for document in documents
         for statement in statements_of(json.loads(unquote(document) if document[0] == "%" else document))
     ]
+
+
+def _boundary(account: str, role_arn: str) -> list[Statement] | None:
+    """The statements of the role's boundary, which it must stay within; None where it has none."""
+    backend = iam_backends[account][PARTITION]
+    arn = backend.get_role(role_arn.split("/")[-1]).permissions_boundary_arn
+    return statements_of(json.loads(_document(backend.get_policy(arn)))) if arn else None
+
+
+def _document(policy: Any) -> str:
+    """What a managed policy says in the version that is in force."""
+    return next(str(version.document) for version in policy.versions if version.is_default)
 
 
 def _operation(response: Any) -> str:

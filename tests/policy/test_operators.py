@@ -1,0 +1,118 @@
+"""Mistakes about who operates a stack, each of which a predicate sees."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from policy.access import every_wildcard_resource_has_a_reason, no_wildcard_action
+from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
+from policy.resource import Resource
+from tests.infra.graph import Registered
+
+Mutate = Callable[..., list[Resource]]
+GITHUB = "token.actions.githubusercontent.com"
+
+
+def document(graph: list[Registered], kind: str, name: str, key: str) -> dict[str, Any]:
+    [found] = [r for r in graph if r.custom and r.type.endswith(f":{kind}") and r.name == name]
+    parsed: dict[str, Any] = json.loads(found.get(key))
+    return parsed
+
+
+def test_a_role_without_a_boundary_is_said(with_changed: Mutate) -> None:
+    assert roles_are_bounded(with_changed("Role", "task", "permissionsBoundary", None)) == [
+        "Role task has no boundary"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ({"Action": ["iam:CreateRole"]}, "lets a role make rights: iam:CreateRole"),
+        ({"Action": ["*"]}, "lets a role make rights: *"),
+        ({"Action": ["sts:AssumeRole"]}, "lets a role make rights: sts:AssumeRole"),
+        ({"Action": ["iam:PassRole"]}, "lets a role make rights: iam:PassRole"),
+        ({"Action": ["s3:GetObject"]}, "lets a role act in every region"),
+    ],
+)
+def test_a_boundary_that_bounds_little_is_said(
+    graph: list[Registered], with_changed: Mutate, statement: dict[str, Any], words: str
+) -> None:
+    changed = document(graph, "Policy", "boundary", "policy")
+    changed["Statement"].append({"Sid": "Oops", "Effect": "Allow", "Resource": ["*"], **statement})
+    [sentence] = roles_are_bounded(with_changed("Policy", "boundary", "policy", json.dumps(changed)))
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "words"),
+    [
+        ("aud", "somebody.example.com", "token made for something else"),
+        ("sub", ["repo:example-org/openai-gateway:ref:refs/heads/main"], "outside GitHub's environment"),
+        ("sub", ["repo:example-org/openai-gateway:environment:staging"], "outside GitHub's environment"),
+        ("sub", ["repo:example-org/openai-gateway-fork:environment:production"], "another repository"),
+        ("sub", [], "another repository"),
+        ("ref", "refs/heads/feature", "a branch that is not main"),
+    ],
+)
+def test_a_deployer_that_others_could_become_is_said(
+    graph: list[Registered], with_changed: Mutate, claim: str, value: Any, words: str
+) -> None:
+    changed = document(graph, "Role", "access-deployer", "assumeRolePolicy")
+    changed["Statement"][0]["Condition"]["StringEquals"][f"{GITHUB}:{claim}"] = value
+    mutated = with_changed("Role", "access-deployer", "assumeRolePolicy", json.dumps(changed))
+    assert any(words in sentence for sentence in workflows_are_known(mutated))
+
+
+def test_a_trust_by_pattern_is_said(graph: list[Registered], with_changed: Mutate) -> None:
+    changed = document(graph, "Role", "access-reader", "assumeRolePolicy")
+    condition = changed["Statement"][0]["Condition"]
+    condition["StringLike"] = {f"{GITHUB}:sub": condition["StringEquals"].pop(f"{GITHUB}:sub")}
+    assert workflows_are_known(with_changed("Role", "access-reader", "assumeRolePolicy", json.dumps(changed)))
+
+
+@pytest.mark.parametrize("sid", ["DataStaysUnread", "KeepsItsOwnRights"])
+def test_a_deployer_without_its_denials_is_said(
+    graph: list[Registered], with_changed: Mutate, sid: str
+) -> None:
+    changed = document(graph, "RolePolicy", "access-deployer", "policy")
+    changed["Statement"] = [s for s in changed["Statement"] if s["Sid"] != sid]
+    assert (
+        len(
+            operators_do_not_read_data(
+                with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
+            )
+        )
+        == 1
+    )
+
+
+def test_a_pattern_that_is_not_listed_is_said(graph: list[Registered], with_changed: Mutate) -> None:
+    changed = document(graph, "RolePolicy", "access-deployer", "policy")
+    changed["Statement"][0]["Action"] += ["lambda:*"]
+    mutated = with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
+    assert no_wildcard_action(mutated) == [
+        "RolePolicy access-deployer, ManageTheRegion: allows lambda:*; name the actions"
+    ]
+
+
+def test_managing_every_region_is_said(graph: list[Registered], with_changed: Mutate) -> None:
+    changed = document(graph, "RolePolicy", "access-deployer", "policy")
+    del changed["Statement"][0]["Condition"]
+    mutated = with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
+    [sentence] = every_wildcard_resource_has_a_reason(mutated)
+    assert "ManageTheRegion: allows acm:*" in sentence
+
+
+def test_a_listed_pattern_is_not_for_the_gateways_roles(
+    graph: list[Registered], with_changed: Mutate
+) -> None:
+    changed = document(graph, "RolePolicy", "task", "policy")
+    changed["Statement"].append(
+        {"Sid": "Oops", "Effect": "Allow", "Action": ["ec2:Describe*"], "Resource": ["*"]}
+    )
+    mutated = with_changed("RolePolicy", "task", "policy", json.dumps(changed))
+    assert no_wildcard_action(mutated)
+    assert every_wildcard_resource_has_a_reason(mutated)
