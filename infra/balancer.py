@@ -25,7 +25,8 @@ class Https:
 
 @dataclass(frozen=True)
 class BalancerArgs:
-    """https: None serves plain HTTP. idle_timeout_s, deregistration_delay_s: from the streaming budget."""
+    """https: None serves plain HTTP. idle_timeout_s, deregistration_delay_s: from the streaming budget.
+    log_policies: what lets the balancer write to the log bucket."""
 
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
@@ -35,11 +36,15 @@ class BalancerArgs:
     idle_timeout_s: int
     deregistration_delay_s: int
     deletion_protection: bool
+    log_bucket: pulumi.Input[str]
+    log_prefix: str
+    log_policies: Sequence[pulumi.Resource]
 
 
 class Balancer(pulumi.ComponentResource):
     """An application load balancer, its target group, and its listeners."""
 
+    arn: pulumi.Output[str]
     dns_name: pulumi.Output[str]
     base_url: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
@@ -62,7 +67,10 @@ class Balancer(pulumi.ComponentResource):
             idle_timeout=args.idle_timeout_s,
             drop_invalid_header_fields=True,
             enable_deletion_protection=args.deletion_protection,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.deletion_protection),
+            access_logs={"bucket": args.log_bucket, "prefix": args.log_prefix, "enabled": True},
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=args.deletion_protection, depends_on=args.log_policies
+            ),
         )
         targets = self._target_group(args)
         host: pulumi.Input[str]
@@ -74,6 +82,7 @@ class Balancer(pulumi.ComponentResource):
             self.listeners = [self._https(targets, args.https), self._redirect()]
             self._alias(args.https)
 
+        self.arn = self._balancer.arn
         self.dns_name = self._balancer.dns_name
         self.base_url = pulumi.Output.concat("http" if args.https is None else "https", "://", host, "/v1")
         self.arn_suffix = self._balancer.arn_suffix

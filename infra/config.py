@@ -89,6 +89,7 @@ class StackConfig(BaseModel):
 
     openai_base_url: OpenAIBaseUrl
     requests_per_minute: Annotated[Integer, Field(ge=1, le=10_000_000)]
+    requests_per_address: Annotated[Integer, Field(ge=100, le=2_000_000_000)]
     response_cache_ttl_s: Annotated[Integer, Field(ge=0, le=30 * 86400)]
 
     log_retention_days: LogRetentionDays
@@ -160,6 +161,15 @@ class StackConfig(BaseModel):
         if tasks < least:
             raise refuse(f"is below min_tasks {least}", str(least))
         return tasks
+
+    @field_validator("requests_per_address")
+    @classmethod
+    def _one_key_is_not_blocked(cls, requests: int, info: ValidationInfo) -> int:
+        within_its_limit = 5 * info.data.get("requests_per_minute", 0)
+        if requests < within_its_limit:
+            reason = f"is below what one key may send from one address in five minutes ({within_its_limit})"
+            raise refuse(reason, str(within_its_limit))
+        return requests
 
     @field_validator("cache_replicas")
     @classmethod

@@ -13,6 +13,7 @@ class LogNames:
     gateway: str
     flow_logs: str
     stopped_tasks: str
+    firewall: str
     container_insights: str
 
     @classmethod
@@ -21,12 +22,14 @@ class LogNames:
             gateway=f"/{name_prefix}/gateway",
             flow_logs=f"/{name_prefix}/flow-logs",
             stopped_tasks=f"/aws/events/{name_prefix}/stopped-tasks",
+            # WAF writes to no group whose name begins otherwise (AWS WAF developer guide, "CloudWatch Logs").
+            firewall=f"aws-waf-logs-{name_prefix}",
             # The name is ECS's choice: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-reference-performance-logs-ECS.html
             container_insights=f"/aws/ecs/containerinsights/{name_prefix}/performance",
         )
 
     def all(self) -> tuple[str, ...]:
-        return (self.gateway, self.flow_logs, self.stopped_tasks, self.container_insights)
+        return (self.gateway, self.flow_logs, self.stopped_tasks, self.firewall, self.container_insights)
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,13 @@ class LogsArgs:
 
 
 class Logs(pulumi.ComponentResource):
-    """The log groups of the gateway, the network's flow logs, stopped tasks and, where reported, Container
-    Insights."""
+    """The log groups of the gateway, the network's flow logs, stopped tasks, the firewall and, where
+    reported, Container Insights."""
 
     gateway: aws.cloudwatch.LogGroup
     flow_logs: aws.cloudwatch.LogGroup
     stopped_tasks: aws.cloudwatch.LogGroup
+    firewall: aws.cloudwatch.LogGroup
     container_insights: aws.cloudwatch.LogGroup | None
 
     def __init__(self, name: str, args: LogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -63,6 +67,7 @@ class Logs(pulumi.ComponentResource):
         self.gateway = group("gateway", args.names.gateway)
         self.flow_logs = group("flow-logs", args.names.flow_logs)
         self.stopped_tasks = group("stopped-tasks", args.names.stopped_tasks)
+        self.firewall = group("firewall", args.names.firewall)
         self.container_insights = None
         if args.container_insights:
             self.container_insights = group("container-insights", args.names.container_insights)

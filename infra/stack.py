@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.access import Access, AccessArgs
+from infra.access_logs import PREFIX, AccessLogs, AccessLogsArgs
 from infra.access_policies import Reach
 from infra.alerts import Alerts, AlertsArgs
 from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs, Https
@@ -21,6 +22,7 @@ from infra.container import CONTAINER_PORT
 from infra.domain import Domain, DomainArgs
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
+from infra.firewall import Firewall, FirewallArgs
 from infra.flow_logs import FlowLogs, FlowLogsArgs
 from infra.image import Image, ImageArgs
 from infra.layers import Compute, Foundation, State
@@ -134,8 +136,17 @@ def foundation(config: StackConfig) -> Foundation:
 
 
 def balancer(config: StackConfig, base: Foundation) -> Balancer:
-    """What clients reach: the load balancer, with the service's name and certificate where it has one."""
-    return Balancer(
+    """What clients reach: the load balancer behind its firewall, with a name and a certificate of its own."""
+    logs = AccessLogs(
+        "access-logs",
+        AccessLogsArgs(
+            account_id=base.account_id,
+            kept_days=config.log_retention_days,
+            deletion_protection=config.deletion_protection,
+        ),
+        base.on_aws,
+    )
+    front = Balancer(
         "balancer",
         BalancerArgs(
             vpc_id=base.network.vpc_id,
@@ -146,9 +157,22 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             idle_timeout_s=config.streaming.idle_timeout_s,
             deregistration_delay_s=config.streaming.deregistration_delay_s,
             deletion_protection=config.deletion_protection,
+            log_bucket=logs.bucket_name,
+            log_prefix=PREFIX,
+            log_policies=logs.policies,
         ),
         base.on_aws,
     )
+    Firewall(
+        "firewall",
+        FirewallArgs(
+            balancer_arn=front.arn,
+            log_group_arn=base.logs.firewall.arn,
+            requests_per_address=config.requests_per_address,
+        ),
+        base.on_aws,
+    )
+    return front
 
 
 def state(config: StackConfig, base: Foundation) -> State:

@@ -1,10 +1,11 @@
-"""How people see and hear the stack: alarms, the reasons of stopped tasks, one dashboard."""
+"""How people see and hear the stack: alarms, the reasons of stopped tasks, saved queries, one dashboard."""
 
 from infra.alarms import Alarms, AlarmsArgs, Watched, deployment_alarms, service_alarms
 from infra.balancer import Balancer
 from infra.config import StackConfig
 from infra.dashboard import Dashboard, DashboardArgs
 from infra.layers import Compute, Foundation, State
+from infra.queries import Queries, QueriesArgs
 from infra.stopped_tasks import StoppedTasks, StoppedTasksArgs
 
 
@@ -55,6 +56,15 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
             topic_arn=base.alerts.topic_arn,
             topic_policies=base.alerts.policies,
             alarms=service_alarms(watched),
+        ),
+        base.on_aws,
+    )
+    Queries(
+        "queries",
+        QueriesArgs(
+            folder=config.name_prefix,
+            gateway_log_group=base.logs.gateway.name,
+            stopped_tasks_log_group=base.logs.stopped_tasks.name,
         ),
         base.on_aws,
     )

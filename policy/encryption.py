@@ -76,17 +76,22 @@ def _user(user: Resource) -> list[str]:
 
 
 def _buckets(graph: Graph, keys: set[str]) -> list[str]:
-    """S3's settings are resources of their own, tied to a bucket by its name."""
-    key_of = {
-        settings.get("bucket"): settings.get(
-            "rules", 0, "applyServerSideEncryptionByDefault", "kmsMasterKeyId"
-        )
-        for settings in of_type(
-            graph, "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-        )
+    """S3's settings are resources of their own, tied to a bucket by its name.
+
+    A balancer writes access logs only to a bucket with S3's own keys (ELB user guide, "Access logs").
+    """
+    log_buckets = {
+        balancer.get("accessLogs", "bucket") for balancer in of_type(graph, "lb/loadBalancer:LoadBalancer")
     }
+    settings = of_type(
+        graph, "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    )
+    default = ("rules", 0, "applyServerSideEncryptionByDefault")
+    key_of = {s.get("bucket"): s.get(*default, "kmsMasterKeyId") for s in settings}
+    algorithm_of = {s.get("bucket"): s.get(*default, "sseAlgorithm") for s in settings}
     return [
         f"{bucket} is not encrypted with the stack's key"
         for bucket in of_type(graph, "s3/bucket:Bucket")
         if key_of.get(bucket.get("bucket")) not in keys
+        and not (bucket.get("bucket") in log_buckets and algorithm_of.get(bucket.get("bucket")) == "AES256")
     ]

@@ -15,6 +15,11 @@ from policy.container import (
     secrets_come_by_reference,
 )
 from policy.encryption import cache_is_authenticated_over_tls, encrypted_with_the_stacks_key, keys_rotate
+from policy.front import (
+    balancers_keep_access_logs,
+    firewall_logs_hold_no_key,
+    public_balancers_stand_behind_a_firewall,
+)
 from policy.lifecycle import (
     autoscaling_owns_the_number_of_tasks,
     every_log_group_has_a_retention,
@@ -43,6 +48,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     cache_has_no_way_out,
     security_groups_are_acyclic,
     https_where_there_is_a_certificate,
+    public_balancers_stand_behind_a_firewall,
+    firewall_logs_hold_no_key,
+    balancers_keep_access_logs,
     encrypted_with_the_stacks_key,
     keys_rotate,
     cache_is_authenticated_over_tls,

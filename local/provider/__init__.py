@@ -27,6 +27,7 @@ from local.provider import (
     s3_bucket_settings,
     secretsmanager,
     sns,
+    wafv2,
 )
 
 SERVICES = (
@@ -51,5 +52,6 @@ SERVICES = (
     s3_bucket_settings,
     secretsmanager,
     sns,
+    wafv2,
 )
 """The modules whose handlers are registered; a new service is added here."""

@@ -161,6 +161,7 @@ def test_other_regions_are_refused(region: str) -> None:
         ("prod", "image_digest", "", "is required"),
         ("prod", "min_tasks", "1", "production needs 2 tasks or more"),
         ("prod", "max_tasks", "2", "is below min_tasks 3"),
+        ("prod", "requests_per_address", "2000", "is below what one key may send from one address"),
         ("prod", "slow_answer_s", "301", "is above longest_stream_s 300"),
         ("prod", "cache_replicas", "0", "production needs 1 replica or more"),
     ],

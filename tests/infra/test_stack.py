@@ -35,7 +35,7 @@ def test_the_outputs_name_what_was_made(either: StackGraph) -> None:
     assert either.outputs["cluster_name"] == either.one("Cluster").get("name")
     assert either.outputs["service_name"] == either.one("Service").get("name")
     assert either.outputs["table_name"] == either.one("Table").get("name")
-    assert either.outputs["bucket_name"] == either.one("Bucket").get("bucket")
+    assert either.outputs["bucket_name"] == either.one("Bucket", "data").get("bucket")
     assert either.outputs["cache_user_id"] == either.one("User", "cache-gateway").get("userId")
     group = either.one("ReplicationGroup")
     assert either.outputs["cache_endpoint"] == f"{group.get('primaryEndpointAddress')}:{group.get('port')}"

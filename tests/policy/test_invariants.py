@@ -20,6 +20,11 @@ from policy.container import (
     secrets_come_by_reference,
 )
 from policy.encryption import cache_is_authenticated_over_tls, encrypted_with_the_stacks_key, keys_rotate
+from policy.front import (
+    balancers_keep_access_logs,
+    firewall_logs_hold_no_key,
+    public_balancers_stand_behind_a_firewall,
+)
 from policy.invariants import INVARIANTS, violations
 from policy.lifecycle import (
     autoscaling_owns_the_number_of_tasks,
@@ -113,6 +118,11 @@ CASES: list[tuple[Callable[[Sequence[Resource]], list[str]], tuple[str, str, str
         encrypted_with_the_stacks_key,
         ("BucketServerSideEncryptionConfiguration", "data", "rules", [{}]),
         "Bucket data is not encrypted with the stack's key",
+    ),
+    (
+        encrypted_with_the_stacks_key,
+        ("LoadBalancer", "balancer", "accessLogs.bucket", "another"),
+        "Bucket logs is not encrypted with the stack's key",
     ),
     (
         encrypted_with_the_stacks_key,
@@ -243,6 +253,9 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         no_secret_in_plain_environment,
         secrets_come_by_reference,
         every_secret_names_its_readers,  # in test_secrets.py
+        balancers_keep_access_logs,  # in test_front.py
+        firewall_logs_hold_no_key,  # in test_front.py
+        public_balancers_stand_behind_a_firewall,  # in test_front.py
         alarms_reach_people,  # in test_watch.py
         deployments_roll_back,  # in test_watch.py
         containers_are_unprivileged,
