@@ -47,11 +47,21 @@ class RotatingSecret(Generic[T]):
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
 
+    async def read_former(self) -> T | None:
+        """The value before the last rotation; None when there was none or it cannot be read now."""
+        try:
+            return await self._fetch("AWSPREVIOUS")
+        except (ClientError, BotoCoreError, HttpError, OSError, TimeoutError, BadSecretError):
+            return None
+
+    async def _fetch(self, stage: str) -> T:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            answer = await self._client.get_secret_value(SecretId=self._arn, VersionStage=stage)
+        return self._parse(answer.get("SecretString") or "")
+
     async def _read(self) -> None:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                answer = await self._client.get_secret_value(SecretId=self._arn)
-            value = self._parse(answer.get("SecretString") or "")
+            value = await self._fetch("AWSCURRENT")
         except ClientError as refused:
             code = refused.response["Error"]["Code"]
             self._in_trouble("it has no value yet" if code == "ResourceNotFoundException" else code)

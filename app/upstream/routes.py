@@ -4,6 +4,7 @@ A rotation takes effect with the next call. The keys of before are kept and used
 until they are refused themselves: so a rotation to a key that does not work, or not yet, interrupts nothing.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Collection
@@ -63,10 +64,26 @@ class Routes:
         self._seen: tuple[Deployment, ...] | None = None
         self._current: list[Route] = []
         self._former: list[Route] = []
+        self._former_read_of: tuple[Deployment, ...] | None = None
+        self._reading_former = asyncio.Lock()
 
     async def read_again(self) -> None:
-        """Looks for a newer value, because a key was refused."""
+        """Looks for a newer value, because a key was refused.
+
+        A process that was started after a rotation to keys that are all refused reads the value of before.
+        """
         await self._secret.refresh()
+        async with self._reading_former:
+            self._take_up_rotation()
+            if self._former_read_of is self._seen or not all(route.refused for route in self._current):
+                return
+            self._former_read_of = self._seen
+            if not self._former:
+                self._former = [
+                    Route(deployment, self._default_url)
+                    for deployment in await self._secret.read_former() or ()
+                    if deployment.key not in {route.deployment.key for route in self._current}
+                ]
 
     @property
     def trouble(self) -> str | None:

@@ -225,6 +225,24 @@ def test_secrets_manager_gone_the_last_good_key_is_kept(
     relay.close()
 
 
+@pytest.mark.parametrize("failure", ["stall", "refuse"])
+def test_secrets_manager_slow_or_gone_at_the_start_does_not_stop_the_start(
+    start_gateway: StartGateway, aws: Aws, failure: str
+) -> None:
+    relay = Relay(int(aws.endpoint_url.rsplit(":", 1)[1]))
+    getattr(relay, failure)()
+    began = time.monotonic()
+    with start_gateway(AWS_ENDPOINT_URL_SECRETS_MANAGER=f"http://127.0.0.1:{relay.port}") as gateway:
+        assert seconds(began) < 12.0
+        began = time.monotonic()
+        assert code(ask(gateway)) == (503, "upstream_key_missing")
+        assert seconds(began) < 1.0
+        assert_process_is_healthy(gateway)
+        relay.restore()
+        until(lambda: ask(gateway).status_code == 200, 10.0, "the key")
+    relay.close()
+
+
 def test_openai_key_rotated_the_new_one_is_used_without_a_restart(
     start_gateway: StartGateway, aws: Aws, stand_in: StandIn
 ) -> None:

@@ -126,6 +126,10 @@ def test_a_rotation_to_a_key_that_does_not_work_interrupts_nothing(
         detail = ready(gateway)[1]["openai_key"]["detail"]
         assert detail.endswith("the keys of before the rotation are in use")
         assert b"sk-mistyped" not in gateway.program.everything()
+        # A process that never saw the former key finds it too.
+        with start_gateway(GATEWAY_OPENAI_SECRET_ARN=arn) as younger:
+            assert {ask(younger, stream=stream).status_code for stream in (False, True)} == {200}
+            assert not ready(younger)[1]["openai_key"]["ok"]
         # Mended: the next value works, and the former one is no longer needed.
         aws.client("secretsmanager").put_secret_value(SecretId=arn, SecretString="sk-rotated")
         stand_in.control("PUT", "/key", {"key": "sk-rotated"})
