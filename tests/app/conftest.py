@@ -14,6 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from app.keys import issue
+from local.aws.repairs.dynamodb import repair as repair_dynamodb
 from tests.app.leaks import secrets_in
 from tests.servers import Program, ValkeyServer, running
 
@@ -142,6 +143,7 @@ def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
 
 @pytest.fixture(scope="session")
 def aws(valkey: ValkeyServer) -> Iterator[Aws]:
+    repair_dynamodb()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

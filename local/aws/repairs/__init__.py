@@ -3,6 +3,7 @@
 from local.aws.repairs import (
     application_autoscaling,
     budgets,
+    dynamodb,
     ecs,
     elastic_load_balancing,
     elasticache_groups,
@@ -18,6 +19,7 @@ def repair_all() -> None:
     """Applies every repair to the moto of this process."""
     application_autoscaling.repair()
     budgets.repair()
+    dynamodb.repair()
     ecs.repair()
     elastic_load_balancing.repair()
     elasticache_groups.repair()
