@@ -23,6 +23,7 @@ from app.identity import Identity
 from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
+from app.metrics import InFlightMetric
 from app.prices import Prices
 from app.settings import Settings
 from app.table import Table
@@ -112,6 +113,9 @@ class Application:
                 ping_interval_s=settings.ping_interval_s,
             )
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
+            in_flight = InFlightMetric(settings.service, lambda: self._in_flight)
+            in_flight.open()
+            closing.add("metrics", in_flight.close)
             # Those that were cut short still say so, and settle, before what they need is closed.
             closing.add("requests", self._requests_end)
             yield

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = Field(
         description="the AWS region of the table and the secrets, for example us-east-1"
     )
+    service: Text = Field(description="whom metrics are of, the stack's name such as openai-gateway-prod")
     host: Text = Field(description="the address to listen on, 0.0.0.0 in a container")
     port: int = Field(ge=0, le=65535, description="the TCP port to listen on, for example 8080")
     table_name: Text = Field(description="the name of the DynamoDB table, the stack output table_name")

@@ -32,15 +32,19 @@ from infra.config_types import (
     OptionalDigest,
     OptionalFqdn,
     RepositoryName,
+    ScheduledFloors,
     SecretRecoveryDays,
     TagValue,
     TaskCpu,
+    TimeZone,
     UsRegion,
     VpcCidr,
     listed,
     nearest,
     refuse,
 )
+from infra.schedule import EXAMPLE as SCHEDULE_EXAMPLE
+from infra.schedule import Floor
 from infra.streaming import LONGEST_STREAM_S, StreamingBudget, streaming_budget
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +87,9 @@ class StackConfig(BaseModel):
     max_tasks: Annotated[Integer, Field(ge=1, le=1000)]
     requests_per_target: Annotated[Integer, Field(ge=1, le=1_000_000)]
     target_cpu_percent: Annotated[Integer, Field(ge=10, le=90)]
+    in_flight_per_task: Annotated[Integer, Field(ge=1, le=1000)]
+    schedule_timezone: TimeZone
+    scheduled_floors: ScheduledFloors
 
     cache_node_type: CacheNodeType
     cache_replicas: Annotated[Integer, Field(ge=0, le=5)]
@@ -161,6 +168,21 @@ class StackConfig(BaseModel):
         if tasks < least:
             raise refuse(f"is below min_tasks {least}", str(least))
         return tasks
+
+    @field_validator("scheduled_floors")
+    @classmethod
+    def _floors_lie_within_the_bounds(
+        cls, floors: tuple[Floor, ...], info: ValidationInfo
+    ) -> tuple[Floor, ...]:
+        least, most = info.data.get("min_tasks", 1), info.data.get("max_tasks", 9999)
+        for floor in floors:
+            if not least < floor.tasks <= most:
+                reason = (
+                    f"{floor.name} asks for {floor.tasks} tasks, not more than min_tasks {least} and up to "
+                )
+                remedy = SCHEDULE_EXAMPLE.rpartition(" ")[0] + f" {most}" if most > least else ""
+                raise refuse(f"{reason}max_tasks {most}", remedy)
+        return floors
 
     @field_validator("requests_per_address")
     @classmethod

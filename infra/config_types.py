@@ -9,9 +9,12 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
+
+from infra.schedule import EXAMPLE, Floor, ScheduleError, parse_floors
 
 Region = Literal["us-east-1", "us-east-2", "us-west-1", "us-west-2"]
 Environment = Literal["staging", "production"]
@@ -154,6 +157,22 @@ def _recovery_days(days: int) -> int:
     return days
 
 
+def _floors(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return parse_floors(text)
+    except ScheduleError as error:
+        raise refuse(str(error), EXAMPLE) from None
+
+
+def _timezone(name: str) -> str:
+    if name not in available_timezones():
+        close = get_close_matches(name, available_timezones(), 1)
+        raise refuse("is no time zone of the IANA database", close[0] if close else "America/New_York")
+    return name
+
+
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 Integer = Annotated[int, BeforeValidator(_integer)]
@@ -205,6 +224,8 @@ OptionalDigest = Annotated[
 ]
 VpcCidr = Annotated[IPv4Network, BeforeValidator(_vpc_cidr)]
 OpenAIBaseUrl = Annotated[str, AfterValidator(_openai_base_url)]
+ScheduledFloors = Annotated[tuple[Floor, ...], BeforeValidator(_floors)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
 LogRetentionDays = Annotated[Integer, AfterValidator(_log_retention_days)]
 TaskCpu = Annotated[Integer, AfterValidator(_task_cpu)]
 SecretRecoveryDays = Annotated[Integer, AfterValidator(_recovery_days)]

@@ -22,6 +22,7 @@ def plain_environment(
     return {
         "GATEWAY_ENVIRONMENT": config.environment,
         "GATEWAY_REGION": config.region,
+        "GATEWAY_SERVICE": config.name_prefix,
         "GATEWAY_HOST": "0.0.0.0",  # noqa: S104  the task's own address; its security group decides who comes in
         "GATEWAY_PORT": str(CONTAINER_PORT),
         "GATEWAY_TABLE_NAME": table_name,

@@ -1,20 +1,29 @@
-"""Autoscaling: as many tasks as requests and CPU ask for, within the stack's bounds."""
+"""Autoscaling: as many tasks as requests, CPU and open requests ask for, within the stack's bounds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 from pulumi_aws.appautoscaling import (
-    PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgsDict as PredefinedMetric,
+    PolicyTargetTrackingScalingPolicyConfigurationArgsDict as Tracking,
 )
+
+from infra.schedule import Floor
 
 SCALE_OUT_COOLDOWN_S = 60
 SCALE_IN_COOLDOWN_S = 300
 
+# What the gateway itself reports (app/metrics.py); a test holds the two together.
+METRIC_NAMESPACE = "Gateway"
+IN_FLIGHT_METRIC = "InFlightRequests"
+
 
 @dataclass(frozen=True)
 class ScalingArgs:
-    """requests_per_target: a minute, per task. cpu_percent: of what the tasks have reserved."""
+    """requests_per_target: a minute, per task. cpu_percent: of what the tasks have reserved.
+    in_flight_per_task: requests that a task works on at once. metric_service: whom the gateway reports as.
+    floors: hours with more tasks than min_tasks at least, in `timezone` (IANA name)."""
 
     cluster_name: pulumi.Input[str]
     service_name: pulumi.Input[str]
@@ -24,10 +33,14 @@ class ScalingArgs:
     max_tasks: int
     requests_per_target: int
     cpu_percent: int
+    in_flight_per_task: int
+    metric_service: str
+    floors: Sequence[Floor]
+    timezone: str
 
 
 class Scaling(pulumi.ComponentResource):
-    """Two target-tracking policies; out when either asks for more, in when both allow less."""
+    """Three target-tracking policies, out when any asks for more, in when all allow less; and the floors."""
 
     def __init__(self, name: str, args: ScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Scaling", name, None, opts)
@@ -38,25 +51,43 @@ class Scaling(pulumi.ComponentResource):
             resource_id=pulumi.Output.concat("service/", args.cluster_name, "/", args.service_name),
             min_capacity=args.min_tasks,
             max_capacity=args.max_tasks,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Floors move it during the day; an `up` at noon must not end one.
+                ignore_changes=["minCapacity"] if args.floors else [],
+            ),
         )
         label = pulumi.Output.concat(args.balancer_arn_suffix, "/", args.target_group_arn_suffix)
-        self._track(
-            f"{name}-requests",
-            {"predefined_metric_type": "ALBRequestCountPerTarget", "resource_label": label},
-            args.requests_per_target,
-        )
-        self._track(
-            f"{name}-cpu", {"predefined_metric_type": "ECSServiceAverageCPUUtilization"}, args.cpu_percent
-        )
+        requests: Tracking = {
+            "predefined_metric_specification": {
+                "predefined_metric_type": "ALBRequestCountPerTarget",
+                "resource_label": label,
+            },
+            "target_value": float(args.requests_per_target),
+        }
+        cpu: Tracking = {
+            "predefined_metric_specification": {"predefined_metric_type": "ECSServiceAverageCPUUtilization"},
+            "target_value": float(args.cpu_percent),
+        }
+        in_flight: Tracking = {
+            # Each task reports its own, so the average is that of one task.
+            "customized_metric_specification": {
+                "namespace": METRIC_NAMESPACE,
+                "metric_name": IN_FLIGHT_METRIC,
+                "dimensions": [{"name": "Service", "value": args.metric_service}],
+                "statistic": "Average",
+                "unit": "Count",
+            },
+            "target_value": float(args.in_flight_per_task),
+        }
+        for suffix, goal in (("requests", requests), ("cpu", cpu), ("in-flight", in_flight)):
+            self._track(f"{name}-{suffix}", goal)
+        for floor in args.floors:
+            self._schedule(f"{name}-{floor.name}-begins", floor.starts, floor.tasks, args)
+            self._schedule(f"{name}-{floor.name}-ends", floor.ends, args.min_tasks, args)
         self.register_outputs({})
 
-    def _track(
-        self,
-        name: str,
-        metric: PredefinedMetric,
-        goal: int,
-    ) -> None:
+    def _track(self, name: str, goal: Tracking) -> None:
         aws.appautoscaling.Policy(
             name,
             policy_type="TargetTrackingScaling",
@@ -64,10 +95,21 @@ class Scaling(pulumi.ComponentResource):
             scalable_dimension=self._target.scalable_dimension,
             resource_id=self._target.resource_id,
             target_tracking_scaling_policy_configuration={
-                "predefined_metric_specification": metric,
-                "target_value": float(goal),
+                **goal,
                 "scale_out_cooldown": SCALE_OUT_COOLDOWN_S,
                 "scale_in_cooldown": SCALE_IN_COOLDOWN_S,
             },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _schedule(self, name: str, schedule: str, fewest: int, args: ScalingArgs) -> None:
+        aws.appautoscaling.ScheduledAction(
+            name,
+            service_namespace=self._target.service_namespace,
+            scalable_dimension=self._target.scalable_dimension,
+            resource_id=self._target.resource_id,
+            schedule=schedule,
+            timezone=args.timezone,
+            scalable_target_action={"min_capacity": fewest, "max_capacity": args.max_tasks},
             opts=pulumi.ResourceOptions(parent=self),
         )

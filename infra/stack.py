@@ -321,6 +321,10 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             max_tasks=config.max_tasks,
             requests_per_target=config.requests_per_target,
             cpu_percent=config.target_cpu_percent,
+            in_flight_per_task=config.in_flight_per_task,
+            metric_service=config.name_prefix,
+            floors=config.scheduled_floors,
+            timezone=config.schedule_timezone,
         ),
         base.on_aws,
     )

@@ -19,17 +19,20 @@ WINDOW_S = 30.0
 EVERY_S = 5.0
 REQUESTS_PER_TARGET = "ALBRequestCountPerTarget"
 CPU_UTILIZATION = "ECSServiceAverageCPUUtilization"
+IN_FLIGHT = "InFlightRequests"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Counters at one time. requests: served by all targets so far; cpu_s: used by all tasks so far."""
+    """Counters at one time. requests: served by all targets so far; cpu_s: used by all tasks so far.
+    in_flight: what all targets work on at that time."""
 
     at: float
     requests: int
     cpu_s: float
     targets: int
     cpu_units: int
+    in_flight: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class Autoscaler:
         self._next_at = 0.0
         self.scaling: Scaling | None = None
 
-    def observe(self, requests: int, cpu_s: float, targets: int, cpu_units: int) -> None:
+    def observe(self, requests: int, cpu_s: float, targets: int, cpu_units: int, in_flight: int = 0) -> None:
         """Takes a sample of the counters."""
         now = self._clock()
-        self._samples.append(Sample(now, requests, cpu_s, targets, cpu_units))
+        self._samples.append(Sample(now, requests, cpu_s, targets, cpu_units, in_flight))
         while len(self._samples) > 2 and now - self._samples[1].at >= WINDOW_S:
             self._samples.popleft()
 
@@ -91,7 +94,7 @@ class Autoscaler:
 def measured(samples: Sequence[Sample]) -> dict[str, float]:
     """Metric -> value over the samples' time; nothing while that is shorter than half the window.
 
-    Requests are per target and minute, CPU is percent of what the tasks reserve.
+    Requests are per target and minute, open requests per target, CPU is percent of what the tasks reserve.
     """
     if len(samples) < 2 or samples[-1].at - samples[0].at < WINDOW_S / 2:
         return {}
@@ -100,6 +103,7 @@ def measured(samples: Sequence[Sample]) -> dict[str, float]:
     metrics = {}
     if last.targets:
         metrics[REQUESTS_PER_TARGET] = (last.requests - first.requests) / seconds * 60 / last.targets
+        metrics[IN_FLIGHT] = sum(sample.in_flight for sample in samples) / len(samples) / last.targets
     if last.cpu_units:
         # The time of tasks that ended is gone from the sum, which must not read as less than none.
         used_s = max(0.0, last.cpu_s - first.cpu_s)
@@ -138,10 +142,11 @@ def deployed_scaling(aws: LocalAws, resource_id: str) -> tuple[Bounds | None, li
         if not block:
             continue
         predefined = block.get("PredefinedMetricSpecification", {})
+        customized = block.get("CustomizedMetricSpecification", {})
         policies.append(
             TrackingPolicy(
                 name=policy["PolicyName"],
-                metric=predefined.get("PredefinedMetricType", "customized"),
+                metric=predefined.get("PredefinedMetricType") or customized.get("MetricName", ""),
                 target_value=float(block["TargetValue"]),
                 scale_out_cooldown_s=float(block.get("ScaleOutCooldown", 300)),
                 scale_in_cooldown_s=float(block.get("ScaleInCooldown", 300)),

@@ -208,6 +208,7 @@ class Runtime:
             cpu_s=cpu_seconds([task.process.pid for task in running]),
             targets=sum(health.healthy for health in seen.values()),
             cpu_units=sum(task.definition.cpu for task in running),
+            in_flight=sum(health.active for health in seen.values()),
         )
 
     def _task(self, task: Any) -> dict[str, Any]:

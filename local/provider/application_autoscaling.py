@@ -27,6 +27,22 @@ def policy(request: ResourceRequest) -> Created:
     return Created(name, {"name": name, "arn": answer["PolicyARN"], "alarmArns": []})
 
 
+@resource("aws:appautoscaling/scheduledAction:ScheduledAction")
+def scheduled_action(request: ResourceRequest) -> Created:
+    """moto keeps it; nothing on this machine acts at the time it names."""
+    name = request.physical_name()
+    bounds = request["scalableTargetAction"]
+    request.call(
+        "application-autoscaling", "put_scheduled_action",
+        **_dimension(request), ScheduledActionName=name, Schedule=request["schedule"],
+        Timezone=request.get("timezone"),
+        ScalableTargetAction={
+            "MinCapacity": int(bounds["minCapacity"]), "MaxCapacity": int(bounds["maxCapacity"])
+        },
+    )  # fmt: skip
+    return Created(name, {"name": name})
+
+
 def _dimension(request: ResourceRequest) -> dict[str, str]:
     return {
         "ServiceNamespace": request["serviceNamespace"],

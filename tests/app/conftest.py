@@ -170,6 +170,7 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
     return {
         "GATEWAY_ENVIRONMENT": "staging",
         "GATEWAY_REGION": REGION,
+        "GATEWAY_SERVICE": "gateway-test",
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": "0",
         "GATEWAY_TABLE_NAME": TABLE,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.metrics import IN_FLIGHT, NAMESPACE
 from tests.infra.graph import StackGraph, stack_graph
 
 
@@ -84,7 +85,9 @@ def test_secrets_are_seeded_before_the_first_task_starts(either: StackGraph) -> 
     assert {s.urn for s in either.all("Secret")} <= either.waits_for(service.urn)
 
 
-def test_scaling_counts_requests_per_target_and_cpu(staging: StackGraph, production: StackGraph) -> None:
+def test_scaling_counts_requests_per_target_cpu_and_open_requests(
+    staging: StackGraph, production: StackGraph
+) -> None:
     for graph, least, most in ((staging, 1, 4), (production, 3, 30)):
         target = graph.one("Target")
         assert (target.get("minCapacity"), target.get("maxCapacity")) == (least, most)
@@ -97,7 +100,17 @@ def test_scaling_counts_requests_per_target_and_cpu(staging: StackGraph, product
             ): p.get("targetTrackingScalingPolicyConfiguration")
             for p in graph.all("Policy")
         }
-        assert set(policies) == {"ALBRequestCountPerTarget", "ECSServiceAverageCPUUtilization"}
+        # The policy on open requests has no predefined metric.
+        assert set(policies) == {"ALBRequestCountPerTarget", "ECSServiceAverageCPUUtilization", None}
+        in_flight = policies[None]
+        assert in_flight["targetValue"] == 200
+        assert in_flight["customizedMetricSpecification"] == {
+            "namespace": NAMESPACE,
+            "metricName": IN_FLIGHT,
+            "dimensions": [{"name": "Service", "value": graph.outputs["cluster_name"]}],
+            "statistic": "Average",
+            "unit": "Count",
+        }
         requests, cpu = policies["ALBRequestCountPerTarget"], policies["ECSServiceAverageCPUUtilization"]
         assert (requests["targetValue"], cpu["targetValue"]) == (1500, 60)
         balancer, targets = graph.one("LoadBalancer"), graph.one("TargetGroup")
@@ -105,6 +118,29 @@ def test_scaling_counts_requests_per_target_and_cpu(staging: StackGraph, product
             f"{balancer.get('arnSuffix')}/{targets.get('arnSuffix')}"
         )
         assert requests["scaleInCooldown"] > requests["scaleOutCooldown"]
+
+
+def test_floors_raise_the_minimum_at_their_hours_and_give_it_back() -> None:
+    graph = stack_graph(
+        "prod", scheduled_floors="mon-fri 08:00-20:00 12", schedule_timezone="America/Los_Angeles"
+    )
+    actions = {a.name: a for a in graph.all("ScheduledAction")}
+    assert {name: a.get("schedule") for name, a in actions.items()} == {
+        "scaling-mon-fri-0800-begins": "cron(0 8 ? * MON-FRI *)",
+        "scaling-mon-fri-0800-ends": "cron(0 20 ? * MON-FRI *)",
+    }
+    assert {a.get("timezone") for a in actions.values()} == {"America/Los_Angeles"}
+    begins, ends = (actions[f"scaling-mon-fri-0800-{what}"] for what in ("begins", "ends"))
+    assert begins.get("scalableTargetAction") == {"minCapacity": 12, "maxCapacity": 30}
+    assert ends.get("scalableTargetAction") == {"minCapacity": 3, "maxCapacity": 30}
+    assert begins.get("resourceId") == graph.one("Target").get("resourceId")
+    # An `up` at noon must not end the floor.
+    assert graph.one("Target").ignore_changes == ["minCapacity"]
+
+
+def test_without_floors_nothing_is_scheduled(either: StackGraph) -> None:
+    assert either.all("ScheduledAction") == []
+    assert either.one("Target").ignore_changes == []
 
 
 def test_the_first_size_is_the_minimum(production: StackGraph) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from local.autoscaler import (
     CPU_UTILIZATION,
+    IN_FLIGHT,
     REQUESTS_PER_TARGET,
     WINDOW_S,
     Autoscaler,
@@ -31,6 +32,11 @@ def test_requests_are_per_target_and_minute() -> None:
 
 def test_cpu_is_percent_of_what_the_tasks_reserve() -> None:
     assert measured([sample(0), sample(30, cpu_s=7.5, cpu_units=512)])[CPU_UTILIZATION] == 50
+
+
+def test_open_requests_are_the_average_of_a_target() -> None:
+    looks = [Sample(at, 0, 0.0, 2, 1024, in_flight) for at, in_flight in ((0, 300), (15, 500), (30, 400))]
+    assert measured(looks)[IN_FLIGHT] == 200
 
 
 def test_a_short_time_says_nothing() -> None:
