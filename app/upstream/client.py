@@ -184,6 +184,8 @@ class Upstream:
         record = call.exchange.record
         record.upstream_attempts += 1
         record.deployment = route.deployment.name
+        # What the attempt before was answered says nothing of this one, which may be charged.
+        record.upstream_status = None
         response = await self._session.request(
             call.method,
             route.url + call.path,

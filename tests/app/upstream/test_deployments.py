@@ -93,6 +93,24 @@ def test_one_that_is_gone_is_replaced_at_once(
     assert stand_in.calls()["total"] == 8
 
 
+def test_what_the_first_attempt_was_answered_is_not_said_of_a_second_that_broke_off(
+    start_gateway: StartGateway, aws: Aws, stand_in: StandIn, second: StandIn
+) -> None:
+    second.behave(status=500)
+    stand_in.behave(cut_after=0)
+    value = [
+        {"key": OPENAI_KEY},
+        {"key": SECOND_KEY, "base_url": f"{second.url}/v1", "weight": 1_000_000},
+    ]
+    with start_gateway(GATEWAY_OPENAI_SECRET_ARN=aws.new_secret(json.dumps(value))) as gateway:
+        answer = ask(gateway)
+        assert code(answer) == (502, "upstream_cut")
+        line = gateway.program.said("request", request_id=answer.headers["x-request-id"])
+        # By this it is settled: nobody knows what the second attempt cost.
+        assert (line["upstream_attempts"], line["upstream_status"]) == (2, None)
+    assert (second.calls()["total"], stand_in.calls()["total"]) == (1, 1), "it is not asked a third time"
+
+
 def test_a_key_that_one_deployment_refuses_is_replaced_and_reported(
     two: Gateway, stand_in: StandIn, second: StandIn
 ) -> None:
