@@ -98,7 +98,7 @@ def source() -> Iterator[Ecr]:
     ecr = Ecr()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             content = ecr.layers[self.path[1:]]
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
