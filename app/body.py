@@ -10,12 +10,16 @@ from typing import Any
 
 import orjson
 
-from app.errors import ApiError, invalid_request
+from app.errors import ApiError, busy, invalid_request
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_VALUES = 500_000
 MAX_CONTAINERS = 50_000
 """Embeddings may have 300,000 tokens in 2,048 arrays; every object takes some hundred bytes when parsed."""
+
+ROOM_BYTES = 8 * MAX_BODY_BYTES
+FREE_BYTES = 64 * 1024
+"""Bodies up to this size are bounded by the number of requests; larger ones share the room."""
 
 SMALL_BODY_BYTES = 256 * 1024
 """Bodies of this size hold no more than these numbers anyway, or hardly."""
@@ -43,6 +47,22 @@ _DECISIVE = {
 # Letters, digits and the underscore, which nobody escapes but to hide a key.
 _ESCAPED_LETTER = re.compile(rb"\\u00(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class BodyRoom:
+    """How many bytes of large bodies one process holds at the same time."""
+
+    def __init__(self, total_bytes: int = ROOM_BYTES) -> None:
+        self._left_bytes = total_bytes
+
+    def take(self, size_bytes: int) -> None:
+        """Raises ApiError (503) when there is no room at the moment."""
+        if size_bytes > self._left_bytes:
+            raise busy()
+        self._left_bytes -= size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        self._left_bytes += size_bytes
 
 
 def json_object(body: bytes) -> dict[str, Any]:

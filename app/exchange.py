@@ -8,6 +8,7 @@ from types import TracebackType
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from app.body import FREE_BYTES, BodyRoom
 from app.errors import ApiError, Header, body_too_large, encoded_body
 from app.telemetry import RequestRecord
 
@@ -43,12 +44,14 @@ class Exchange:
         "_error_event",
         "_receive",
         "_request_headers",
+        "_room",
         "_send",
+        "_taken_bytes",
         "headers",
         "record",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, room: BodyRoom | None = None) -> None:
         request_id = "req_" + secrets.token_hex(16)
         self._receive = receive
         self._send = send
@@ -57,6 +60,8 @@ class Exchange:
         self._begun = False
         self._ended = False
         self._error_event: ErrorEvent | None = None
+        self._room = room
+        self._taken_bytes = 0
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
 
@@ -75,13 +80,17 @@ class Exchange:
         return None if value is None else value.decode("latin-1")
 
     async def read_body(self, limit_bytes: int) -> bytes:
-        """The whole body. Raises ApiError when it is too large or encoded, ClientGoneError."""
+        """The whole body. Raises ApiError when it is too large or encoded, ClientGoneError.
+
+        A large one takes room until `release`.
+        """
         encoding = self.header(b"content-encoding")
         if encoding and encoding.lower() != "identity":
             raise encoded_body(encoding[:40])
         announced = self.header(b"content-length") or "0"
         if announced.isdecimal() and int(announced[:20]) > limit_bytes:
             raise body_too_large(limit_bytes)
+        self._make_room(int(announced) if announced.isdecimal() else 0)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             first: bytes = message.get("body", b"")
@@ -93,10 +102,22 @@ class Exchange:
             body += message.get("body", b"")
             if len(body) > limit_bytes:
                 raise body_too_large(limit_bytes)
+            self._make_room(len(body))
             if not message.get("more_body", False):
                 return bytes(body)
             message = await self._receive()
         raise ClientGoneError
+
+    def release(self) -> None:
+        """The request is over; so is its need of room."""
+        if self._room is not None and self._taken_bytes:
+            self._room.give_back(self._taken_bytes)
+            self._taken_bytes = 0
+
+    def _make_room(self, size_bytes: int) -> None:
+        if self._room is not None and size_bytes > FREE_BYTES and size_bytes > self._taken_bytes:
+            self._room.take(size_bytes - self._taken_bytes)
+            self._taken_bytes = size_bytes
 
     async def answer(self, status: int, body: bytes, headers: tuple[Header, ...] = (JSON,)) -> None:
         """The whole answer at once."""

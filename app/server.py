@@ -13,6 +13,7 @@ from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
+from app.body import BodyRoom
 from app.cache import ResponseCache
 from app.endpoints import ENDPOINTS
 from app.errors import ApiError
@@ -49,6 +50,7 @@ class Application:
         self._lifecycle = lifecycle
         self._stop = stop
         self._in_flight = 0
+        self._room = BodyRoom()
         self._idle = asyncio.Event()
         self._steps: Steps | None = None
         self._readiness: Readiness | None = None
@@ -130,7 +132,7 @@ class Application:
         if path == "/healthz" or path == "/readyz":
             await self._health(Exchange(scope, receive, send), path)
             return
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._room)
         self._in_flight += 1
         try:
             if self._lifecycle.draining:
@@ -150,6 +152,7 @@ class Application:
             log_exception("failed", failure, request_id=exchange.record.request_id)
             await exchange.refuse(errors.internal(exchange.record.request_id))
         finally:
+            exchange.release()
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()

@@ -56,7 +56,8 @@ class EventStream(ABC):
         buffer = self._rest + data if self._rest else data
         passed: list[bytes] = []
         start = 0
-        for boundary in _END_OF_EVENT.finditer(buffer):
+        # What was left had no boundary but for the beginning of one.
+        for boundary in _END_OF_EVENT.finditer(buffer, max(0, len(self._rest) - 3)):
             if self.done:
                 break
             event = buffer[start : boundary.end()]

@@ -3,12 +3,14 @@
 import json
 import time
 import tracemalloc
+from typing import Any
 
 import orjson
 import pytest
 
-from app.body import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_VALUES, json_object
+from app.body import FREE_BYTES, MAX_BODY_BYTES, MAX_CONTAINERS, MAX_VALUES, BodyRoom, json_object
 from app.errors import ApiError
+from app.exchange import Exchange
 
 
 def refusal(body: bytes) -> ApiError:
@@ -116,3 +118,36 @@ def test_a_key_hidden_in_a_deep_body_is_refused_not_a_crash() -> None:
     deep = b'{"model":"m","\\u0061":' + b'{"a":' * 1020 + b"1" + b"}" * 1021
     assert orjson.loads(deep)
     assert refusal(deep).code == "invalid_json"
+
+
+async def test_large_bodies_share_a_room_that_requests_give_back() -> None:
+    room = BodyRoom(3 * FREE_BYTES)
+
+    def exchange(size: int, *, announced: bool) -> Exchange:
+        pieces = [b"x" * size]
+        if not announced:
+            pieces = [b"x" * (size // 4)] * 4
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        async def send(_message: Any) -> None:
+            raise AssertionError("nothing is sent here")
+
+        headers = [(b"content-length", str(size).encode())] if announced else []
+        scope: Any = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        return Exchange(scope, receive, send, room)
+
+    for announced in (True, False):
+        held = exchange(2 * FREE_BYTES, announced=announced)
+        assert len(await held.read_body(MAX_BODY_BYTES)) == 2 * FREE_BYTES
+        with pytest.raises(ApiError) as full:
+            await exchange(2 * FREE_BYTES, announced=announced).read_body(MAX_BODY_BYTES)
+        assert (full.value.status, full.value.code) == (503, "overloaded")
+        assert dict(full.value.headers)[b"retry-after"] == b"1"
+        assert await exchange(FREE_BYTES, announced=announced).read_body(MAX_BODY_BYTES)
+        held.release()
+        held.release()
+        again = exchange(3 * FREE_BYTES, announced=announced)
+        assert await again.read_body(MAX_BODY_BYTES)
+        again.release()

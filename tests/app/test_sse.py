@@ -1,5 +1,6 @@
 """Streams on their way through: whole events, usage taken out, completeness known."""
 
+import time
 from itertools import pairwise
 
 import orjson
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sse import MAX_EVENT_BYTES, CompletionStream, MalformedStreamError, event_data
+from app.sse import MAX_EVENT_BYTES, CompletionStream, MalformedStreamError, ResponseStream, event_data
+from app.usage import Usage
 
 CHUNK = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"h\\u00e9 "}}],"usage":null}\n\n'
 USAGE = (
@@ -92,6 +94,69 @@ def test_an_event_without_an_end_is_bounded() -> None:
         assert stream.feed(b"x" * 2**20) == b""
     with pytest.raises(MalformedStreamError):
         stream.feed(b"x")
+
+
+def test_a_large_event_in_small_pieces_takes_no_more_than_its_bytes() -> None:
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * 4 * 2**20 + b'"}}]}\n\n'
+    began = time.process_time()
+    passed, stream = run(event, list(range(0, len(event), 16_384)), strip_usage=True)
+    assert passed == event
+    assert stream.chunks == 1
+    assert time.process_time() - began < 2
+
+
+RESPONSE = b'event: response.x\ndata: {"type":"response.%b","sequence_number":%d%b}\n\n'
+RESPONSE_USAGE = (
+    b',"response":{"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7,'
+    b'"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":1}}}'
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 10_000), max_size=12),
+    st.sampled_from([b"completed", b"incomplete", b"failed"]),
+)
+def test_a_response_is_whole_with_one_of_three_events(cuts: list[int], last: bytes) -> None:
+    data = b"".join(
+        [
+            RESPONSE % (b"created", 0, b""),
+            RESPONSE % (b"output_text.delta", 1, b',"delta":"\\u00e9"'),
+            RESPONSE % (last, 2, RESPONSE_USAGE),
+        ]
+    )
+    stream = ResponseStream()
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    passed = b"".join(stream.feed(data[a:b]) for a, b in pairwise(edges) if a != b)
+    assert passed == data
+    assert (stream.done, stream.failed, stream.shortened) == (
+        last != b"failed",
+        last == b"failed",
+        last == b"incomplete",
+    )
+    assert stream.usage == Usage(3, 4, 7, cached_tokens=2, reasoning_tokens=1)
+
+
+def test_an_error_in_a_response_goes_on_with_its_numbers() -> None:
+    stream = ResponseStream()
+    stream.feed(RESPONSE % (b"created", 41, b""))
+    error = {"message": "it broke", "type": "server_error", "param": None, "code": "upstream_cut"}
+    event = stream.error_event(error)
+    assert event.startswith(b"event: error\n")
+    assert orjson.loads(event_data(event)) == {
+        "type": "error", "sequence_number": 42, "code": "upstream_cut", "message": "it broke", "param": None,
+        "error": error,
+    }  # fmt: skip
+
+
+def test_an_error_event_of_the_upstreams_is_noticed_in_a_response() -> None:
+    stream = ResponseStream()
+    event = (
+        b'event: error\ndata: {"type":"error","code":"server_error","message":"x","sequence_number":3}\n\n'
+    )
+    assert stream.feed(event) == event
+    assert stream.failed
+    assert not stream.done
 
 
 @pytest.mark.parametrize(
