@@ -18,13 +18,13 @@ demo: setup ## Bring staging up on this machine, send requests through every par
 up: setup ## Bring a stack up on this machine and leave it running (STACK=staging|prod)
 	@$(BIN)/python -m local up $(STACK)
 
-status: setup ## Show what runs on this machine
-	@$(BIN)/python -m local status $(STACK)
+status: setup ## Show what runs on this machine (STACK=...)
+	@$(BIN)/python -m local status $(STACK) || [ $$? -eq 3 ] # 3: it does not run, which it has said
 
-logs: setup ## Show the logs of a stack on this machine
+logs: setup ## Show the logs of a stack on this machine (STACK=...)
 	@$(BIN)/python -m local logs $(STACK)
 
-down: setup ## Stop a stack on this machine
+down: setup ## Stop a stack on this machine (STACK=...)
 	@$(BIN)/python -m local down $(STACK)
 
 cost: setup ## Estimate what a stack costs a month (STACK=staging|prod)

@@ -27,6 +27,7 @@ from infra.config_types import (
     GithubProviderMode,
     Integer,
     LogRetentionDays,
+    ModelPrices,
     NatGatewayMode,
     OpenAIBaseUrl,
     OptionalDigest,
@@ -93,10 +94,12 @@ class StackConfig(BaseModel):
 
     cache_node_type: CacheNodeType
     cache_replicas: Annotated[Integer, Field(ge=0, le=5)]
+    cache_snapshot_days: Annotated[Integer, Field(ge=0, le=35)]
 
     openai_base_url: OpenAIBaseUrl
     requests_per_minute: Annotated[Integer, Field(ge=1, le=10_000_000)]
     requests_per_address: Annotated[Integer, Field(ge=100, le=2_000_000_000)]
+    model_prices: ModelPrices
     response_cache_ttl_s: Annotated[Integer, Field(ge=0, le=30 * 86400)]
 
     log_retention_days: LogRetentionDays
@@ -168,6 +171,13 @@ class StackConfig(BaseModel):
         if tasks < least:
             raise refuse(f"is below min_tasks {least}", str(least))
         return tasks
+
+    @field_validator("cache_snapshot_days")
+    @classmethod
+    def _production_keeps_snapshots(cls, days: int, info: ValidationInfo) -> int:
+        if _is_production(info) and days < 1:
+            raise refuse("production keeps snapshots of the cache for a day or more", "7")
+        return days
 
     @field_validator("scheduled_floors")
     @classmethod
@@ -285,8 +295,7 @@ def read_files(
     project: str = declared["name"]
     path = root / f"Pulumi.{stack}.yaml"
     if not path.is_file():
-        known = sorted(p.name.split(".")[1] for p in root.glob("Pulumi.*.yaml"))
-        problem = Problem("stack", stack, f"has no Pulumi.{stack}.yaml; there is {', '.join(known)}",
+        problem = Problem("stack", stack, f"has no Pulumi.{stack}.yaml; there is {', '.join(stacks(root))}",
                           f"pulumi stack init {shlex.quote(stack)}")  # fmt: skip
         raise ConfigError(stack, [problem])
     # `pulumi new` adds keys of its own namespace, which have a value and no default.
@@ -295,6 +304,11 @@ def read_files(
     layers = (defaults, values, overrides or {})
     given = {_full_key(project, key): _as_text(value) for layer in layers for key, value in layer.items()}
     return project, given
+
+
+def stacks(root: Path = ROOT) -> list[str]:
+    """The stacks that have a file in `root`."""
+    return sorted(path.name.split(".")[1] for path in root.glob("Pulumi.*.yaml"))
 
 
 def parse(

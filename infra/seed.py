@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CACHE_USER_NAME = "gateway"
+OWNER_KEY_PREFIX = "sk-admin-gw-"
+OWN_KEYS = ("sk-gw-", OWNER_KEY_PREFIX)
 
 # Secrets Manager takes one content per request token, ever: of two that seed at once the second is refused
 # (PutSecretValue, ClientRequestToken, "ResourceExistsException").
@@ -56,16 +58,16 @@ def seed_generated(session: boto3.Session, arns: SecretArns, cache_user_id: str)
     vault = session.client("secretsmanager")
     generators: list[tuple[str, str, Callable[[], str]]] = [
         ("pepper", arns.pepper, lambda: secrets.token_urlsafe(32)),
-        ("owner", arns.owner, lambda: "sk-admin-" + secrets.token_urlsafe(32)),
+        ("owner", arns.owner, lambda: OWNER_KEY_PREFIX + secrets.token_urlsafe(32)),
         ("cache", arns.cache, _cache_credentials),
     ]
     seeded = [name for name, arn, generate in generators if _fill(vault, arn, generate)]
     password: str = json.loads(vault.get_secret_value(SecretId=arns.cache)["SecretString"])["password"]
     cache = session.client("elasticache")
-    _wait_until_active(cache, cache_user_id)
+    wait_until_active(cache, cache_user_id)
     cache.modify_user(UserId=cache_user_id, Passwords=[password])
     # What comes next, a user group, takes only users that are active.
-    _wait_until_active(cache, cache_user_id)
+    wait_until_active(cache, cache_user_id)
     return seeded
 
 
@@ -76,6 +78,8 @@ def seed_openai(session: boto3.Session, arn: str, key: str) -> None:
     """
     if not key or any(character.isspace() for character in key):
         raise SeedError("the OpenAI key is empty or holds white space; copy it again from OpenAI's settings")
+    if key.startswith(OWN_KEYS):
+        raise SeedError("that is a key of this gateway, not of OpenAI; give it a key from OpenAI's settings")
     session.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=key)
 
 
@@ -106,7 +110,7 @@ def _seed_stack(stack: str) -> None:
     seeded = seed_generated(session, arns, outputs["cache_user_id"])
     _say(f"generated: {', '.join(seeded) if seeded else 'nothing, every secret has its value'}")
     present = has_value(session, arns.openai)
-    key = _openai_key(present)
+    key = ask_openai_key(present)
     if key or not present:
         seed_openai(session, arns.openai, key)
         _say("openai: set")
@@ -129,7 +133,8 @@ def stack_outputs(stack: str) -> dict[str, str]:
     return outputs
 
 
-def _openai_key(present: bool) -> str:
+def ask_openai_key(present: bool) -> str:
+    """The key from OPENAI_API_KEY or a hidden prompt; empty to keep the `present` one. Raises SeedError."""
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if key or (present and not sys.stdin.isatty()):
         return key
@@ -160,7 +165,8 @@ def _has_value(vault: "SecretsManagerClient", arn: str) -> bool:
     return any("AWSCURRENT" in names for names in stages.values())
 
 
-def _wait_until_active(cache: "ElastiCacheClient", user_id: str) -> None:
+def wait_until_active(cache: "ElastiCacheClient", user_id: str) -> None:
+    """Wait until the cache's user takes another change. Raises SeedError when it never does."""
     deadline = time.monotonic() + USER_READY_S
     pause_s = 0.5
     while (status := cache.describe_users(UserId=user_id)["Users"][0]["Status"]) != "active":

@@ -2,18 +2,20 @@
 
 import argparse
 import contextlib
+import dataclasses
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from infra.config import ROOT, ConfigError, load_file
+from infra.config import ConfigError, Problem, load_file, stacks
 from local.commands.down import down
 from local.commands.logs import logs
 from local.commands.status import status
 from local.commands.up import REFUSED, up, upstream_of
 from local.face import Face
+from local.hint import FOLDER
 from local.state import ENGINES, MOCKS, StackFolder, UpRequest
-
-FOLDER = ROOT / ".local"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,10 +41,23 @@ def _up(folder: StackFolder, face: Face, given: argparse.Namespace) -> int:
         upstream, config = upstream_of(given.upstream, dict(given.config))
         # A config that is refused is refused here, before anything starts.
         load_file(folder.stack, {**config, **({"openai_base_url": upstream} if upstream else {})})
-    except (ConfigError, ValueError) as error:
+    except ConfigError as error:
+        problems = [_mended_here(problem, dict(given.config)) for problem in error.problems]
+        face.fail(str(ConfigError(error.stack, problems)))
+        return REFUSED
+    except ValueError as error:
         face.fail(str(error))
         return REFUSED
     return up(folder, UpRequest(config, upstream, given.engine), face)
+
+
+def _mended_here(problem: Problem, overrides: Mapping[str, str]) -> Problem:
+    """A problem of an override is mended on this command line, not in the stack's file."""
+    if problem.key not in overrides:
+        return problem
+    verb, key, *rest = shlex.split(problem.command)[2:]
+    mended = f"--config {shlex.quote(f'{key}={rest[0]}')}" if verb == "set" else f"leave out --config {key}"
+    return dataclasses.replace(problem, command=mended)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +94,7 @@ def _command(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=description, description=description)
     parser.add_argument(
-        "stack", nargs="?", default="staging", help="staging (default), prod or another stack's name"
+        "stack", nargs="?", default="staging", choices=stacks(), help="staging (default) or another stack"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where stacks keep their state and logs")
     return parser

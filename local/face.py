@@ -9,8 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from local.hint import command, python
 from local.progress import Event
-from local.state import StackState
+from local.state import StackFolder, StackState
+
+SAMPLE_CALL = (
+    "import openai; print(openai.OpenAI().responses.create("
+    'model="gpt-4o-mini", input="Are you there?").output_text)'
+)
 
 MARKS = {
     "step": ("✓", "green"),
@@ -47,19 +53,23 @@ class Face:
             line.append(f"  {event.seconds:.2f} s", style="dim")
         self._err.print(line)
 
-    def show(self, state: StackState) -> None:
-        """A stack that is up."""
+    def show(self, state: StackState, folder: StackFolder) -> None:
+        """A stack that is up, and how to call it."""
         if self._as_json:
             self._print_object(state.public())
             return
         gateway = state.gateway or {}
         trust = f"export SSL_CERT_FILE={gateway['ca_file']}\n" if gateway.get("ca_file") else ""
+        upstream = state.request.upstream
+        called = f"; it calls {upstream}, not the stand-in" if upstream else ""
         self._out.print(
             Text(
-                f"{state.stack} is up. To call it with OpenAI's own SDK:\n"
+                f"{state.stack} is up{called}. To call it with OpenAI's own SDK:\n\n"
                 f"export OPENAI_BASE_URL={gateway.get('base_url')}\n"
                 f"export OPENAI_API_KEY={state.api_key}\n{trust}"
-                f"The owner's key, addresses and tasks: python -m local status {state.stack} --json"
+                f"{python()} -c '{SAMPLE_CALL}'\n\n"
+                f"Addresses, keys and tasks: {command('status', folder, '--json')}\n"
+                f"Stop it:                   {command('down', folder)}"
             )
         )
 
@@ -73,17 +83,15 @@ class Face:
         self._out.print(Text(f"{state.stack}: {state.state}"))
         if state.failure:
             self._out.print(Text(state.failure, style="red"))
-        for label, value in self._facts(state):
-            self._out.print(Text(f"  {label:<12}{value}"))
+        rows = self._facts(state)
         for task in state.tasks:
-            self._out.print(
-                Text(
-                    f"  task {task['id'][:8]}  127.0.0.1:{task['port']}  pid {task['pid']}  {task['health']}"
-                )
-            )
+            where = f"127.0.0.1:{task['port']}, pid {task['pid']}"
+            rows.append((f"task {task['id'][:8]}", f"{task['health']}, {where}"))
         for component in state.components:
             if not component["name"].startswith(("task-", "health-check-")):
-                self._out.print(Text(f"  {component['name']:<14} pid {component['pid']}"))
+                rows.append((component["name"], f"pid {component['pid']}"))
+        for label, value in rows:
+            self._out.print(Text(f"  {label:<15}{value}"))
 
     def show_log_line(self, name: str, line: str) -> None:
         self._out.print(Text(f"{name} | {line}"))

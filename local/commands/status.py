@@ -1,6 +1,7 @@
 """`status`: what of a stack runs, and how it does."""
 
 from local.face import Face
+from local.hint import command
 from local.state import StackFolder
 
 NOT_RUNNING = 3
@@ -11,6 +12,6 @@ def status(folder: StackFolder, face: Face) -> int:
     state = folder.read()
     if state.state in ("starting", "running", "stopping") and not state.is_alive:
         state.state = "failed"
-        state.failure = f"its supervisor was killed; clean up with: python -m local down {folder.stack}"
+        state.failure = f"its supervisor was killed; clean up with: {command('down', folder)}"
     face.show_status(state)
     return 0 if state.state == "running" else NOT_RUNNING

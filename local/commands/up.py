@@ -1,6 +1,7 @@
 """`up`: starts a stack's supervisor, shows its progress, and returns when the stack answers."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from infra.config import ROOT
 from local.commands.down import take_down
 from local.components import Components, inherited_environment
 from local.face import Face
+from local.hint import command
 from local.progress import Follower
-from local.state import MOCKS, StackFolder, StackState, UpRequest
+from local.state import MOCKS, PULUMI, StackFolder, StackState, UpRequest
 
 UPSTREAM_KEY = "openai_base_url"
 POLL_S = 0.05
@@ -29,6 +31,9 @@ def up(folder: StackFolder, request: UpRequest, face: Face) -> int:
     key = os.environ.get("OPENAI_API_KEY", "") if request.upstream else STAND_IN_KEY
     if not key:
         face.fail(f"OPENAI_API_KEY is not set: {request.upstream} needs a key; export it and run again")
+        return REFUSED
+    if request.engine == PULUMI and shutil.which("pulumi") is None:
+        face.fail("--engine pulumi: there is no pulumi command on the PATH; install the Pulumi CLI")
         return REFUSED
     take_down(folder)
     folder.create()
@@ -64,14 +69,14 @@ def _already_up(folder: StackFolder, state: StackState, request: UpRequest, face
     if request not in (state.request, UpRequest()):
         face.fail(
             f"{folder.stack} is up with other settings ({_shown(state.request)}); to change them run: "
-            f"python -m local down {folder.stack}, then this command again"
+            f"{command('down', folder)}, then this command again"
         )
         return REFUSED
     if state.state == "starting":
         face.say(f"{folder.stack} is already going up; waiting for it")
         return _follow(folder, None, face)
-    face.say(f"{folder.stack} is already up; nothing was changed")
-    face.show(state)
+    face.say(f"{folder.stack} is already up with {_shown(state.request)}; nothing was changed")
+    face.show(state, folder)
     return 0
 
 
@@ -83,7 +88,7 @@ def _follow(folder: StackFolder, supervisor: "subprocess.Popen[bytes] | None", f
             face.show_event(event)
         state = folder.read()
         if state.state == "running" and state.is_alive:
-            face.show(state)
+            face.show(state, folder)
             return 0
         ended = supervisor.poll() is not None if supervisor else not state.is_alive
         if ended:

@@ -6,6 +6,7 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,12 +24,14 @@ FOLDER = ROOT / ".local" / "demo"
 
 def main() -> int:
     """Runs the demo; the stack is torn down however it ends."""
+    started = time.monotonic()
     with _alone():
         with _stack() as stack:
             played = stack is not None and _play_all(stack)
         if not played:
             return 1
-        print("Everything came out as it must, and the stack is gone again.")
+        seconds = time.monotonic() - started
+        print(f"Everything came out as it must, in {seconds:.0f} s, and the stack is gone again.")
         print("Next: make up keeps one, and README.md says how to deploy it.")
         return 0
 
@@ -58,7 +61,7 @@ def play(number: int, scene: Scene, stage: Stage) -> bool:
 @contextlib.contextmanager
 def _stack() -> Iterator[dict[str, Any] | None]:
     """The stack, up; None when it could not be brought up, which has then said why."""
-    _local("down")
+    _local("down", stderr=subprocess.DEVNULL)
     try:
         up = _local("up", "--json", stdout=subprocess.PIPE)
         yield json.loads(up.stdout) if up.returncode == 0 else None
@@ -66,9 +69,11 @@ def _stack() -> Iterator[dict[str, Any] | None]:
         _local("down")
 
 
-def _local(command: str, *options: str, stdout: int | None = None) -> "subprocess.CompletedProcess[str]":
+def _local(
+    command: str, *options: str, stdout: int | None = None, stderr: int | None = None
+) -> "subprocess.CompletedProcess[str]":
     line = [sys.executable, "-m", "local", command, STACK, "--folder", str(FOLDER), *options]
-    return subprocess.run(line, cwd=ROOT, stdout=stdout, text=True, check=False)
+    return subprocess.run(line, cwd=ROOT, stdout=stdout, stderr=stderr, text=True, check=False)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def completion(stage: Stage) -> Iterator[str]:
     yield f"answer     {_quoted(answer)}"
     yield from _trail(stage, headers, elapsed_ms)
     secret = stage.evidence.secret_name("GATEWAY_OPENAI_SECRET_ARN")
-    yield f"upstream   called once, with the key from {secret}"
+    yield f"upstream   called once, with the key from secret {secret}"
     if answer.usage:
         yield f"tokens     {answer.usage.prompt_tokens} in, {answer.usage.completion_tokens} out"
 
@@ -138,13 +138,14 @@ def _trail(stage: Stage, headers: httpx2.Headers, elapsed_ms: float) -> Iterator
     yield f"balancer   {stage.evidence.base_url}, {elapsed_ms:.1f} ms as the client saw it"
     yield f"task       {task_id[:12]}, {gateway_ms:.1f} ms"
     table = stage.evidence.environment["GATEWAY_TABLE_NAME"]
-    yield f"key        {line['key_id']} of {line['project_id']}, found by its hash in {table}"
+    yield f"key        {line['key_id']} of {line['project_id']}, found by its hash in table {table}"
     if most := headers.get("x-ratelimit-limit-requests"):
         yield f"limit      {headers['x-ratelimit-remaining-requests']} of {most} requests a minute left"
     else:
         yield "limit      not asked: an answer from the cache uses none of it"
     spent = f", upstream {line['upstream_ms']:.1f} ms" if line["upstream_ms"] is not None else ""
-    yield f"cache      {line['cache']}{spent}"
+    cache = "bypass, the answer need not repeat" if line["cache"] == "bypass" else line["cache"]
+    yield f"cache      {cache}{spent}"
 
 
 def _limited_key(stage: Stage) -> str:

@@ -157,7 +157,7 @@ def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[Created
 
 
 def _event(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
-    """The resource that an event says was created. started: URN -> when, in s since the epoch."""
+    """The resource that an event says was created. started: URN -> when, in whole s since the epoch."""
     before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
     metadata = (before or after or {}).get("metadata")
     if metadata is None or not metadata["type"].startswith(("aws:", "docker-build:")):

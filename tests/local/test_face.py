@@ -1,5 +1,6 @@
 """What a person and a program are shown, and the small files behind it."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 from local.__main__ import main
 from local.commands.up import upstream_of
 from local.face import Face
+from local.hint import FOLDER, python
 from local.processes import ProcessRecord
 from local.progress import Event, Follower, Progress
 from local.state import PUBLIC_KEYS, StackFolder, StackState, UpRequest
@@ -33,17 +35,44 @@ def shown(as_json: bool) -> tuple[Face, io.StringIO, io.StringIO]:
 def test_json_is_one_object_on_standard_output_and_nothing_else() -> None:
     face, out, err = shown(as_json=True)
     face.show_event(Event("step", "local AWS answers", 1.5, 0.5))
-    face.show(RUNNING)
+    face.show(RUNNING, StackFolder(FOLDER, "staging"))
     assert tuple(json.loads(out.getvalue())) == PUBLIC_KEYS
     assert "local AWS answers" in err.getvalue()
 
 
 def test_a_person_is_told_how_to_call_the_stack() -> None:
     face, out, _ = shown(as_json=False)
-    face.show(RUNNING)
+    face.show(RUNNING, StackFolder(FOLDER, "staging"))
     for line in ("export OPENAI_BASE_URL=https://127.0.0.1:1/v1", "export SSL_CERT_FILE=/ca.pem"):
         assert line in out.getvalue().splitlines()
     assert "sk-admin-secret" not in out.getvalue()
+    assert f"{python()} -m local down staging" in out.getvalue()
+
+
+def test_a_stack_that_calls_a_real_upstream_says_so() -> None:
+    face, out, _ = shown(as_json=False)
+    request = UpRequest(upstream="https://api.openai.com/v1")
+    face.show(dataclasses.replace(RUNNING, request=request), StackFolder(FOLDER, "staging"))
+    assert "it calls https://api.openai.com/v1, not the stand-in" in out.getvalue()
+
+
+def test_a_refused_override_is_mended_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["--config", "min_tasks=zero", "--config", "blah=1"]
+    assert main(["up", "staging", "--folder", str(tmp_path), *overrides]) == 2
+    told = capsys.readouterr().err
+    assert "mend it: --config min_tasks=2" in told
+    assert "mend it: leave out --config blah" in told
+
+
+def test_the_real_engine_is_asked_for_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["up", "staging", "--folder", str(tmp_path), "--engine", "pulumi"]) == 2
+    assert "there is no pulumi command on the PATH" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_plain_lines_outside_a_terminal() -> None:
@@ -56,8 +85,7 @@ def test_progress_is_plain_lines_outside_a_terminal() -> None:
 def test_status_shows_tasks_and_components() -> None:
     face, out, _ = shown(as_json=False)
     face.show_status(RUNNING)
-    assert "task aaaaaaaa  127.0.0.1:1  pid 2  healthy" in out.getvalue()
-    assert "valkey" in out.getvalue()
+    assert "  task aaaaaaaa  healthy, 127.0.0.1:1, pid 2\n  valkey         pid 3\n" in out.getvalue()
 
 
 def test_events_are_followed_as_they_come(tmp_path: Path) -> None:
@@ -113,6 +141,9 @@ def test_a_config_that_is_no_assignment_is_refused(capsys: pytest.CaptureFixture
 def test_an_unknown_stack_is_refused_with_the_known_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["up", "nope", "--folder", str(tmp_path)]) == 2
-    assert "staging" in capsys.readouterr().err
+    for command in ("up", "status", "logs", "down"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "nope", "--folder", str(tmp_path)])
+        assert ended.value.code == 2
+        assert "prod" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
