@@ -25,7 +25,7 @@ from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
 from app.metrics import InFlightMetric
-from app.prices import Prices
+from app.prices import Prices, parse_prices
 from app.settings import Settings
 from app.table import Table
 from app.telemetry import log_event, log_exception, log_request
@@ -107,7 +107,7 @@ class Application:
                     valkey,
                     seeding,
                     ledger,
-                    Prices({}),
+                    Prices(parse_prices(settings.model_prices)),
                     longest_s=settings.longest_stream_s,
                     replica=replica,
                 ),

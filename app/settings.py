@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.prices import parse_prices
+
 PREFIX = "GATEWAY_"
 _SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
 _TOPIC_ARN = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
@@ -49,6 +51,11 @@ def upstream_url(value: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
         raise ValueError("must use https; http is for this machine's loopback only")
     return value.rstrip("/")
+
+
+def _model_prices(value: str) -> str:
+    parse_prices(value)
+    return value
 
 
 def _secret_arn(value: str) -> str:
@@ -95,6 +102,10 @@ class Settings(BaseSettings):
     )
     requests_per_minute: int = Field(
         ge=1, le=10_000_000, description="the limit of a key that has none of its own, for example 600"
+    )
+    model_prices: Annotated[str, AfterValidator(_model_prices)] = Field(
+        description="prices of models that are yours or not published, for example {} or "
+        '{"my-model": {"input": "0.15", "output": "0.60"}}'
     )
     response_cache_ttl_s: int = Field(
         ge=0, description="how long a repeatable answer is kept, for example 3600; 0 turns the cache off"

@@ -4,6 +4,7 @@ Each refusal is a `PydanticCustomError` whose context holds `remedy`, a value th
 `infra.config` turns it into the `pulumi config set` command that mends the problem.
 """
 
+import json
 import re
 from difflib import get_close_matches
 from ipaddress import IPv4Network
@@ -157,6 +158,28 @@ def _recovery_days(days: int) -> int:
     return days
 
 
+def _model_prices(value: str) -> str:
+    example = '{"my-model": {"input": "0.15", "output": "0.60"}}'
+    try:
+        models = json.loads(value)
+    except json.JSONDecodeError:
+        raise refuse("is not JSON", example) from None
+    if not isinstance(models, dict):
+        raise refuse("must be a JSON object of models", example)
+    for model, price in models.items():
+        if not isinstance(price, dict) or not {"input", "output"} <= price.keys():
+            raise refuse(f"must give {model} an input and an output price", example)
+        for name in ("input", "cached_input", "output"):
+            try:
+                amount = float(price.get(name, 0))
+            except (TypeError, ValueError):
+                amount = -1.0
+            if not 0 <= amount <= 1_000_000:
+                raise refuse(f"{model}.{name} must be dollars for a million tokens", example)
+    # One spelling, so that no change of spacing is a change of the stack.
+    return json.dumps(models, sort_keys=True, separators=(",", ":"))
+
+
 def _floors(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -224,6 +247,7 @@ OptionalDigest = Annotated[
 ]
 VpcCidr = Annotated[IPv4Network, BeforeValidator(_vpc_cidr)]
 OpenAIBaseUrl = Annotated[str, AfterValidator(_openai_base_url)]
+ModelPrices = Annotated[str, AfterValidator(_model_prices)]
 ScheduledFloors = Annotated[tuple[Floor, ...], BeforeValidator(_floors)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 LogRetentionDays = Annotated[Integer, AfterValidator(_log_retention_days)]

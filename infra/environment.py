@@ -33,6 +33,7 @@ def plain_environment(
         "GATEWAY_ALERT_TOPIC_ARN": alert_topic_arn,
         "GATEWAY_OPENAI_BASE_URL": config.openai_base_url,
         "GATEWAY_REQUESTS_PER_MINUTE": str(config.requests_per_minute),
+        "GATEWAY_MODEL_PRICES": config.model_prices,
         "GATEWAY_RESPONSE_CACHE_TTL_S": str(config.response_cache_ttl_s),
         "GATEWAY_LONGEST_STREAM_S": str(config.longest_stream_s),
         "GATEWAY_KEEP_ALIVE_S": str(config.streaming.keep_alive_s),

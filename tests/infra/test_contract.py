@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.prices import parse_prices
 from app.settings import PREFIX, Settings
 from tests.infra.graph import StackGraph, stack_graph
 
@@ -46,11 +47,20 @@ def test_what_the_gateway_reads_as_secret_is_injected_by_reference(either: Stack
 
 
 def test_config_reaches_the_container() -> None:
-    graph = stack_graph("staging", requests_per_minute="7", response_cache_ttl_s="0", longest_stream_s="60")
+    prices = '{ "m": {"output": 2, "input": "1"} }'
+    graph = stack_graph(
+        "staging",
+        requests_per_minute="7",
+        response_cache_ttl_s="0",
+        longest_stream_s="60",
+        model_prices=prices,
+    )
     plain, _ = rendered(graph)
     assert plain["GATEWAY_REQUESTS_PER_MINUTE"] == "7"
     assert plain["GATEWAY_RESPONSE_CACHE_TTL_S"] == "0"
     assert plain["GATEWAY_LONGEST_STREAM_S"] == "60"
+    assert plain["GATEWAY_MODEL_PRICES"] == '{"m":{"input":"1","output":2}}'
+    assert parse_prices(plain["GATEWAY_MODEL_PRICES"])["m"].bound(1_000_000, 1_000_000) == 3_000_000
 
 
 def test_the_gateway_keeps_connections_longer_than_the_balancer_and_stops_in_time(either: StackGraph) -> None:
