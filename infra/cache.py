@@ -15,6 +15,10 @@ ENGINE_VERSION = "8.1"
 PARAMETER_FAMILY = "valkey8"
 CACHE_PORT = 6379
 
+# UTC; nights in the US.
+SNAPSHOT_WINDOW = "08:00-09:00"
+MAINTENANCE_WINDOW = "sun:09:30-sun:10:30"
+
 GATEWAY_COMMANDS = (
     "on ~* &* -@all +@read +@write +@connection +@transaction +@scripting +@pubsub +@stream "
     "-@admin -@dangerous +info +time"
@@ -28,6 +32,7 @@ NOBODY = "off ~* -@all"
 @dataclass(frozen=True)
 class CacheArgs:
     """replicas: beside the primary; with one or more it fails over to another zone.
+    snapshot_days: how long the nightly snapshots are kept, 0 for none.
     gateway_user_hooks: run when the gateway's user has been made, before anything uses it."""
 
     name_prefix: str
@@ -36,6 +41,7 @@ class CacheArgs:
     key_arn: pulumi.Input[str]
     node_type: str
     replicas: int
+    snapshot_days: int
     deletion_protection: bool
     gateway_user_hooks: pulumi.ResourceHookBinding
     gateway_user_after: Sequence[pulumi.Resource]
@@ -102,6 +108,12 @@ class Cache(pulumi.ComponentResource):
             at_rest_encryption_enabled=True,
             kms_key_id=args.key_arn,
             user_group_ids=[users.user_group_id],
+            snapshot_retention_limit=args.snapshot_days,
+            snapshot_window=SNAPSHOT_WINDOW,
+            maintenance_window=MAINTENANCE_WINDOW,
+            final_snapshot_identifier=(
+                elasticache_id(f"{args.name_prefix}-final") if args.deletion_protection else None
+            ),
             auto_minor_version_upgrade=True,
             apply_immediately=not args.deletion_protection,
             opts=pulumi.ResourceOptions(parent=self, protect=args.deletion_protection),

@@ -204,6 +204,7 @@ def state(config: StackConfig, base: Foundation) -> State:
             key_arn=base.encryption.key_arn,
             node_type=config.cache_node_type,
             replicas=config.cache_replicas,
+            snapshot_days=config.cache_snapshot_days,
             deletion_protection=config.deletion_protection,
             gateway_user_hooks=seed_new_user(vault.arns, config.region),
             gateway_user_after=vault.secrets,

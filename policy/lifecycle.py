@@ -27,6 +27,8 @@ def production_is_protected(graph: Graph) -> list[str]:
     for cache in of_type(graph, "elasticache/replicationGroup:ReplicationGroup"):
         if not (cache.get("automaticFailoverEnabled") and cache.get("multiAzEnabled")):
             found.append(f"{cache} does not fail over to another zone")
+        if not cache.get("snapshotRetentionLimit"):
+            found.append(f"{cache} keeps no snapshots")
     return found
 
 

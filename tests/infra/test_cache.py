@@ -26,6 +26,18 @@ def test_one_replica_is_enough_to_fail_over() -> None:
     assert (group.get("numCacheClusters"), group.get("automaticFailoverEnabled")) == (2, True)
 
 
+def test_production_keeps_nightly_snapshots_and_one_when_the_cache_goes(
+    staging: StackGraph, production: StackGraph
+) -> None:
+    kept, cheap = production.one("ReplicationGroup"), staging.one("ReplicationGroup")
+    assert kept.get("snapshotRetentionLimit") == 7
+    assert kept.get("finalSnapshotIdentifier") == "openai-gateway-prod-final"
+    assert cheap.get("snapshotRetentionLimit") == 0
+    assert cheap.get("finalSnapshotIdentifier") is None
+    # AWS takes no snapshot window within the maintenance window.
+    assert kept.get("snapshotWindow") < kept.get("maintenanceWindow").split(":", 1)[1]
+
+
 def test_what_carries_no_expiry_is_never_evicted(either: StackGraph) -> None:
     parameters = either.one("ParameterGroup")
     assert parameters.get("family") == "valkey8"

@@ -172,6 +172,11 @@ CASES: list[tuple[Callable[[Sequence[Resource]], list[str]], tuple[str, str, str
     ),
     (
         production_is_protected,
+        ("ReplicationGroup", "cache", "snapshotRetentionLimit", 0),
+        "ReplicationGroup cache keeps no snapshots",
+    ),
+    (
+        production_is_protected,
         ("Table", "gateway", "deletionProtectionEnabled", False),
         "Table gateway can be deleted on AWS at once",
     ),
