@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
+from app.transactions import TransactionWriter
+
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 1.0
 ATTEMPTS = 2
@@ -57,4 +59,5 @@ async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsMana
         session.create_client("secretsmanager", config=config) as secretsmanager,
         session.create_client("sns", config=config) as sns,
     ):
+        dynamodb.transact_write_items = TransactionWriter(session, dynamodb)
         yield dynamodb, secretsmanager, sns

@@ -1,7 +1,7 @@
 """What one request used: as the outbox carries it and as the table keeps it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -46,18 +46,20 @@ class UsageRecord:
     @property
     def month(self) -> str:
         """As 2026-11, in UTC."""
-        return datetime.fromtimestamp(self.at_ms / 1000, UTC).strftime("%Y-%m")
+        at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
+        return f"{at.year:04}-{at.month:02}"
 
     def item(self) -> dict[str, Any]:
         """The table's item; whoever writes it twice writes the same."""
         at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
         item: dict[str, Any] = {
             **record_address(self.request_id),
-            "gsi1pk": {"S": f"USAGE#{self.project_id}#{at:%Y-%m-%d}"},
+            "gsi1pk": {"S": f"USAGE#{self.project_id}#{at.date().isoformat()}"},
             "gsi1sk": {"S": f"{self.at_ms:013}#{self.request_id}"},
             "expires_at": {"N": str(self.at_ms // 1000 + KEPT_DAYS * 86_400)},
         }
-        for name, value in asdict(self).items():
+        for name in _FIELDS:
+            value = getattr(self, name)
             if isinstance(value, bool):
                 item[name] = {"BOOL": value}
             elif isinstance(value, int):
@@ -65,6 +67,9 @@ class UsageRecord:
             elif name != "replica":
                 item[name] = {"S": value}
         return item
+
+
+_FIELDS = tuple(field.name for field in fields(UsageRecord))
 
 
 def decode(data: bytes, at_ms: int) -> UsageRecord:
@@ -86,8 +91,9 @@ def totals(records: list[UsageRecord]) -> Mapping[tuple[str, str], Mapping[str, 
     """What the records add to each (month, scope); last_used_at is the latest of them, in unix seconds."""
     sums: dict[tuple[str, str], dict[str, int]] = {}
     for record in records:
+        month = record.month
         for scope in ("ORG", f"PROJECT#{record.project_id}", f"KEY#{record.key_id}"):
-            total = sums.setdefault((record.month, scope), {"requests": 0, "last_used_at": 0})
+            total = sums.setdefault((month, scope), {"requests": 0, "last_used_at": 0})
             total["requests"] += 1
             total["last_used_at"] = max(total["last_used_at"], record.at_ms // 1000)
             for name in COUNTED:
