@@ -53,8 +53,9 @@ class Answer(ABC):
         """The JSON of a plain answer."""
 
     def frames(self, *, with_usage: bool) -> Iterator[bytes]:
-        """The events of a stream, the last one the one that says it is complete."""
-        raise BadRequestError("This endpoint does not stream.", f"stream (with_usage={with_usage})")
+        """The events of a stream, the last one the one that says it is complete. Raises BadRequestError."""
+        del with_usage
+        raise BadRequestError("This endpoint does not stream.", "stream")
 
     def error_frame(self, message: str) -> bytes:
         """An event that ends a stream with an error."""

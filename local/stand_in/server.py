@@ -11,7 +11,7 @@ OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}. I
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -115,6 +115,7 @@ class StandIn:
         try:
             behaves = self._behaviour(model, take_texts(request))
             answer = answers(request, behaves)
+            frames = answer.frames(with_usage=not behaves.without_usage) if request.get("stream") else None
         except (BadRequestError, BadBehaviourError) as bad:
             await reply.error(400, str(bad), param=getattr(bad, "param", "messages"))
             return
@@ -127,8 +128,8 @@ class StandIn:
         if answer.tokens is not None:
             call.prompt_tokens, call.completion_tokens = answer.tokens.prompt, answer.tokens.completion
             call.total_tokens = answer.tokens.total
-        if request.get("stream"):
-            await _stream(answer, behaves, reply)
+        if frames is not None:
+            await _stream(answer, frames, behaves, reply)
         else:
             await _whole(answer, behaves, reply)
 
@@ -186,9 +187,9 @@ async def _whole(answer: Answer, behaves: Behaviour, reply: "_Reply") -> None:
         await reply.json(answer.whole(with_usage=not behaves.without_usage))
 
 
-async def _stream(answer: Answer, behaves: Behaviour, reply: "_Reply") -> None:
+async def _stream(answer: Answer, frames: Iterator[bytes], behaves: Behaviour, reply: "_Reply") -> None:
     await reply.begin(200, EVENTS)
-    for index, frame in enumerate(answer.frames(with_usage=not behaves.without_usage)):
+    for index, frame in enumerate(frames):
         if frame != DONE:
             await reply.wait(behaves.chunk_delay_ms)
         if behaves.cut_after is not None and index >= behaves.cut_after:
