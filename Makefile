@@ -30,6 +30,9 @@ down: setup ## Stop a stack on this machine (STACK=...)
 cost: setup ## Estimate what a stack costs a month (STACK=staging|prod)
 	@$(BIN)/python -m offline.cost $(STACK)
 
+docs: setup ## Write the table of resources in docs/architecture.md
+	@$(BIN)/python -m offline.resources
+
 test: setup ## Run every test
 	@$(BIN)/python -m pytest
 
@@ -45,4 +48,4 @@ format: setup ## Format the code and fix what the linter can
 lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 	@sh .ci/lock
 
-.PHONY: help setup demo up status logs down cost test check format lock
+.PHONY: help setup demo up status logs down cost docs test check format lock
