@@ -5,7 +5,7 @@ project and a changed limit take effect everywhere within five.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app import errors
 from app.admission.plan import Plan, Scopes, plan
@@ -23,11 +23,15 @@ class Caller:
     organization_id: str
     project_id: str
     scopes: Scopes
+    _plans: dict[str | None, Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def plan(self, model: str | None) -> Plan:
         """What a request to this model is counted against."""
         named = model if any(name == model for name, _ in self.scopes.models) else None
-        return plan(self.scopes, named)
+        found = self._plans.get(named)
+        if found is None:
+            found = self._plans[named] = plan(self.scopes, named)
+        return found
 
 
 class Identity:

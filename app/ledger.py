@@ -93,12 +93,11 @@ class Ledger:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
         try:
-            while True:
+            while self._pending:
                 with contextlib.suppress(*_UNAVAILABLE):
                     await self._tick()
-                    if not self._pending:
-                        return
-                await asyncio.sleep(TICK_S / 5)
+                if self._pending:
+                    await asyncio.sleep(TICK_S / 5)
         finally:
             if self._pending:
                 # Most are in the outbox, which another replica moves; the request lines of the log have all.
@@ -113,7 +112,7 @@ class Ledger:
             log_event("usage_forgotten", level="error", request_id=dropped.request_id)
         self._pending[settlement.request_id] = settlement
         if settlement.generation:
-            names = script.keys(settlement.organization_id, settlement.request_id)
+            names = script.keys(settlement.organization_id, settlement.request_id, settlement.generation)
             if_gone = "append" if settlement.lease_over else "charge"
             arguments = _arguments(settlement, settlement.generation, if_gone)
             settlement.attempt = self._valkey.execute(
@@ -141,7 +140,12 @@ class Ledger:
             except _UNAVAILABLE as unavailable:
                 if self._trouble != str(unavailable):
                     self._trouble = str(unavailable)
-                    log_event("ledger_waits", level="warning", pending=len(self._pending))
+                    log_event(
+                        "ledger_waits",
+                        level="warning",
+                        reason=type(unavailable).__name__,
+                        pending=len(self._pending),
+                    )
                 await asyncio.sleep(AFTER_TROUBLE_S)
             except Exception as failure:
                 log_exception("ledger_failed", failure)
@@ -193,6 +197,7 @@ class Ledger:
             settlement.organization_id,
             settlement.request_id,
             _arguments(settlement, generation, if_gone),
+            generation,
         )
         if answer[0] >= 0:
             settlement.generation = generation

@@ -3,7 +3,8 @@
 -- KEYS[1]  hash: `generation` of this memory; `l:…` "level at_ms held" of a rate limit; `c:…` leases out;
 --          `b:…` "month spent held" of a budget in micro-dollars, month = year * 12 + month - 1 in UTC
 -- KEYS[2]  sorted set: leases by their end (ms)       KEYS[3]  hash: what each lease holds
--- KEYS[4]  stream: usage on its way to DynamoDB       KEYS[5]  marks a request charged without its lease
+-- KEYS[4]  stream: usage on its way to DynamoDB       KEYS[5]  marks a request charged in this
+--          generation without its lease
 -- ARGV[1]  reserve, settle, sweep, seed or void; what follows, and the answer, is told at each
 --
 -- A rate limit is GCRA in its leaky-bucket form (ITU-T I.371, annex A): a level that rises with use and leaks

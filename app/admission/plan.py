@@ -4,7 +4,6 @@ Pure: from the records in force and the bounds of a request to the terms of one 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from app.limits import Limits
@@ -55,7 +54,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that one request is counted against; the same object for equal records."""
+    """Everything that one request is counted against."""
 
     rates: tuple[RateLimit, ...]
     counts: tuple[Count, ...]
@@ -83,7 +82,6 @@ class Scopes:
     organization: Limits
 
 
-@lru_cache(maxsize=10_000)
 def plan(scopes: Scopes, model: str | None) -> Plan:
     """The plan for a request to `model`, None for a request without one."""
     parts = [

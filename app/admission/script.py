@@ -53,15 +53,18 @@ class Verdict:
     standings: list[Standing]
 
 
-def keys(organization_id: str, request_id: str = "") -> tuple[str, ...]:
-    """The braces keep what one script may touch together, the organization's, in one slot of a cluster."""
+def keys(organization_id: str, request_id: str = "", generation: str = "") -> tuple[str, ...]:
+    """The braces keep what one script may touch together, the organization's, in one slot of a cluster.
+
+    A request whose lease was lost is charged once in each generation that began without it.
+    """
     prefix = f"admission:{{{organization_id}}}"
     return (
         prefix,
         f"{prefix}:leases",
         f"{prefix}:held",
         outbox_key(organization_id),
-        f"{prefix}:charged:{request_id}",
+        f"{prefix}:charged:{generation}:{request_id}",
     )
 
 
@@ -141,6 +144,7 @@ async def settle(
         organization_id,
         request_id,
         ("settle", request_id, generation, tokens, money, record, if_gone, at_ms, *budgets),
+        generation,
     )
     if answer[0] == -1:
         raise UnseededError
@@ -172,9 +176,13 @@ async def void(valkey: Valkey, organization_id: str, generation: str) -> None:
 
 
 async def run(
-    valkey: Valkey, organization_id: str, request_id: str, arguments: Sequence[Argument]
+    valkey: Valkey,
+    organization_id: str,
+    request_id: str,
+    arguments: Sequence[Argument],
+    generation: str = "",
 ) -> list[Any]:
-    names = keys(organization_id, request_id)
+    names = keys(organization_id, request_id, generation)
     try:
         answer = await valkey.execute("EVALSHA", SCRIPT_SHA1, len(names), *names, *arguments)
     except ValkeyReplyError as refused:

@@ -276,3 +276,16 @@ async def test_each_threshold_is_told_once_by_whichever_replica(
     assert len(told) == 3
     assert sum(account.organization_id in subject for subject in told) == 3
     assert sum(account.project_id in subject for subject in told) == 2
+
+
+async def test_a_replica_with_nothing_to_flush_waits_for_nobody(
+    start_gateway: StartGateway, other_valkey: ValkeyServer
+) -> None:
+    with start_gateway(GATEWAY_CACHE_URL=f"redis://127.0.0.1:{other_valkey.port}") as gateway:
+        other_valkey.stop()
+        gateway.program.said("ledger_waits")
+        began = time.monotonic()
+        gateway.program.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(gateway.program.ended) == 0
+        assert time.monotonic() - began < 2
+        assert b"not_closed_in_time" not in gateway.program.everything()
