@@ -1,0 +1,80 @@
+"""Thresholds are told once, whoever notices, and told after all when telling failed."""
+
+import asyncio
+import secrets
+from typing import Any
+
+import pytest
+from aiobotocore.session import get_session
+from botocore.exceptions import EndpointConnectionError
+
+from app.alerts import Alerts, message
+from app.ledger_table import LedgerTable
+from app.limits import NO_LIMITS, Limits
+from app.owners import Owners
+from tests.app.conftest import REGION, TABLE, Aws
+from tests.app.test_ledger_table import record
+
+
+class People:
+    """An SNS that fails on demand."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.failing = False
+
+    async def publish(self, **request: Any) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if self.failing:
+            raise EndpointConnectionError(endpoint_url="https://sns")
+        self.told.append(request["Subject"])
+        return {}
+
+
+class OneOwner:
+    async def owners(self, organization_id: str, project_id: str) -> Owners | None:
+        assert organization_id
+        assert project_id
+        alerts = Limits(spend_alerts_micro_usd=(10, 21, 1000))
+        return Owners(True, NO_LIMITS, (), alerts)
+
+
+async def test_thresholds(aws: Aws) -> None:
+    organization = f"org-{secrets.token_hex(4)}"
+    people = People()
+    async with get_session().create_client(
+        "dynamodb",
+        endpoint_url=aws.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    ) as client:
+        table = LedgerTable(client, TABLE)
+        replicas = [Alerts(OneOwner(), table, client, TABLE, people, "arn") for _ in range(3)]
+        await table.begin_generation(organization, "g", "2026-11")
+
+        async def spend(number: int) -> None:
+            records = [record(number, organization)]
+            await table.write(organization, "g", records)
+            await asyncio.gather(*(replica.notice(organization, records) for replica in replicas))
+
+        await spend(0)
+        assert people.told == [], "7 of 10"
+        people.failing = True
+        await spend(1)
+        assert people.told == []
+        people.failing = False
+        await spend(2)
+        assert len(people.told) == 2, "10, made up for, and 21, exactly reached"
+        for number in range(3, 6):
+            await spend(number)
+        assert len(people.told) == 2
+
+
+@pytest.mark.parametrize("organization", ["org-1", "org-ü", "org-" + "x" * 200])
+def test_a_subject_is_one_that_sns_takes(organization: str) -> None:
+    told = message((organization, "2026-11", "PROJECT#proj_1", 12_340_000), 12_345_678)
+    assert told["Subject"].isascii()
+    assert len(told["Subject"]) <= 100
+    assert "$12.35" in told["Message"]
+    assert "$12.34" in told["Message"]
