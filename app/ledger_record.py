@@ -1,8 +1,9 @@
 """What one request used: as the outbox carries it and as the table keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Literal
 
 import orjson
@@ -87,15 +88,23 @@ def totals_address(organization_id: str, month: str, scope: str) -> dict[str, An
     return {"pk": {"S": f"SPEND#{organization_id}#{month}"}, "sk": {"S": scope}}
 
 
-def totals(records: list[UsageRecord]) -> Mapping[tuple[str, str], Mapping[str, int]]:
+def totals(records: Sequence[UsageRecord]) -> Mapping[tuple[str, str], Mapping[str, int]]:
     """What the records add to each (month, scope); last_used_at is the latest of them, in unix seconds."""
-    sums: dict[tuple[str, str], dict[str, int]] = {}
+    by_key: dict[tuple[str, str, str], list[UsageRecord]] = {}
     for record in records:
-        month = record.month
-        for scope in ("ORG", f"PROJECT#{record.project_id}", f"KEY#{record.key_id}"):
-            total = sums.setdefault((month, scope), {"requests": 0, "last_used_at": 0})
-            total["requests"] += 1
-            total["last_used_at"] = max(total["last_used_at"], record.at_ms // 1000)
-            for name in COUNTED:
-                total[name] = total.get(name, 0) + getattr(record, name)
+        by_key.setdefault((record.month, record.project_id, record.key_id), []).append(record)
+    sums: dict[tuple[str, str], dict[str, int]] = {}
+    for (month, project_id, key_id), used in by_key.items():
+        latest = max(record.at_ms for record in used) // 1000
+        added = [(name, sum(map(read, used))) for name, read in _COUNTED]
+        for scope in ("ORG", f"PROJECT#{project_id}", f"KEY#{key_id}"):
+            total = sums.setdefault((month, scope), {"requests": 0, "last_used_at": 0, **_ZERO})
+            total["requests"] += len(used)
+            total["last_used_at"] = max(total["last_used_at"], latest)
+            for name, amount in added:
+                total[name] += amount
     return sums
+
+
+_COUNTED = [(name, attrgetter(name)) for name in COUNTED]
+_ZERO = dict.fromkeys(COUNTED, 0)

@@ -197,6 +197,13 @@ def _fence(organization_id: str) -> dict[str, Any]:
 def _transaction(records: Sequence[UsageRecord]) -> list[UsageRecord]:
     """As many of the first as one transaction takes, with the totals they add to."""
     batch = list(records[:MAX_RECORDS])
-    while len(batch) + len(totals(batch)) + 1 > MAX_ACTIONS:
+    while len(batch) + _totals_of(batch) + 1 > MAX_ACTIONS:
         batch = batch[: len(batch) * 3 // 4]
     return batch
+
+
+def _totals_of(batch: Sequence[UsageRecord]) -> int:
+    """How many totals there are to add to: the organization's, its projects' and their keys', by month."""
+    months = {record.month for record in batch}
+    projects = {(record.month, record.project_id) for record in batch}
+    return len(months) + len(projects) + len({(record.month, record.key_id) for record in batch})

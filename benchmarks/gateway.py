@@ -38,12 +38,9 @@ from tests.servers import Program, ValkeyServer, running
 LIMITS = Limits(
     requests_per_minute=10_000_000,
     tokens_per_minute=10_000_000_000,
-    requests_per_day=10_000_000_000,
-    tokens_per_day=100_000_000_000,
-    concurrent_requests=1000,
     spend_limit_micro_usd=1_000_000_000_000,
 )
-"""Of the key's project and of its organization; every kind there is, none ever reached."""
+"""Of the key's project and of its organization, none ever reached; the key has a limit of its own too."""
 
 PROFILED_FUNCTIONS = 20
 LEAST_SHARE = 0.01
