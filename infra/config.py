@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import pulumi
 import yaml
@@ -29,12 +30,15 @@ from infra.config_types import (
     LogRetentionDays,
     ModelPrices,
     NatGatewayMode,
+    NetworkChoice,
     OpenAIBaseUrl,
     OptionalDigest,
     OptionalFqdn,
+    OptionalVpcId,
     RepositoryName,
     ScheduledFloors,
     SecretRecoveryDays,
+    SubnetIds,
     TagValue,
     TaskCpu,
     TimeZone,
@@ -71,9 +75,15 @@ class StackConfig(BaseModel):
     github_oidc_provider: GithubProviderMode
     monthly_budget_usd: Annotated[Integer, Field(ge=1, le=10_000_000)]
 
+    network: NetworkChoice
     vpc_cidr: VpcCidr
     availability_zones: Annotated[Integer, Field(ge=2, le=3)]
     nat_gateways: NatGatewayMode
+    interface_endpoints: Boolean
+    vpc_id: OptionalVpcId
+    public_subnet_ids: SubnetIds
+    private_subnet_ids: SubnetIds
+    isolated_subnet_ids: SubnetIds
 
     domain_name: OptionalFqdn
     hosted_zone_name: OptionalFqdn
@@ -105,6 +115,46 @@ class StackConfig(BaseModel):
     log_retention_days: LogRetentionDays
     deletion_protection: Boolean
     secret_recovery_days: SecretRecoveryDays
+
+    @field_validator("interface_endpoints")
+    @classmethod
+    def _tasks_reach_aws(cls, endpoints: bool, info: ValidationInfo) -> bool:
+        own = info.data.get("network") == "own"
+        if own and info.data.get("nat_gateways") == "none" and not endpoints:
+            raise refuse("without NAT gateways tasks reach AWS by interface endpoints only", "true")
+        return endpoints
+
+    @field_validator("vpc_id")
+    @classmethod
+    def _an_existing_network_is_named(cls, vpc_id: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("network") == "existing" and vpc_id is None:
+            raise refuse("must name the VPC of an existing network", "vpc-0123456789abcdef0")
+        if info.data.get("network") == "own" and vpc_id is not None:
+            raise refuse("is for network existing only", "")
+        return vpc_id
+
+    @field_validator("public_subnet_ids", "private_subnet_ids", "isolated_subnet_ids")
+    @classmethod
+    def _one_subnet_a_zone(cls, ids: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        zones = info.data.get("availability_zones", len(ids))
+        if info.data.get("network") == "existing" and len(ids) != zones:
+            example = ",".join(f"subnet-0123456789abcdef{number}" for number in range(zones))
+            raise refuse(f"must name {zones} subnets, one a zone of availability_zones", example)
+        if info.data.get("network") == "own" and ids:
+            raise refuse("is for network existing only", "")
+        return ids
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _openai_is_within_reach(cls, url: str, info: ValidationInfo) -> str:
+        host = urlsplit(url).hostname or ""
+        cut_off = info.data.get("network") == "own" and info.data.get("nat_gateways") == "none"
+        if cut_off and (host == "openai.com" or host.endswith(".openai.com")):
+            reason = (
+                f"without NAT gateways no task reaches {host}; give an address within the network, or set "
+            )
+            raise refuse(f"{reason}nat_gateways to one", "https://openai.internal.example.com/v1")
+        return url
 
     @field_validator("hosted_zone_name")
     @classmethod

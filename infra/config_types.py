@@ -17,10 +17,13 @@ from pydantic_core import PydanticCustomError
 
 from infra.schedule import EXAMPLE, Floor, ScheduleError, parse_floors
 
+SUBNETS_EXAMPLE = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
+
 Region = Literal["us-east-1", "us-east-2", "us-west-1", "us-west-2"]
 Environment = Literal["staging", "production"]
 GithubProvider = Literal["create", "existing"]
-NatGateways = Literal["one", "per-zone"]
+NatGateways = Literal["none", "one", "per-zone"]
+NetworkMode = Literal["own", "existing"]
 
 # Fargate's task sizes: CPU units -> memory in MiB (AWS, "Task CPU and memory", Fargate task definition
 # differences). The gateway is not memory bound, so the table ends at 16 vCPU as AWS's does.
@@ -180,6 +183,18 @@ def _model_prices(value: str) -> str:
     return json.dumps(models, sort_keys=True, separators=(",", ":"))
 
 
+def _subnet_ids(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    ids = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+    wrong = [part for part in ids if not re.fullmatch(r"subnet-([0-9a-f]{8}|[0-9a-f]{17})", part)]
+    if wrong:
+        raise refuse(f"{wrong[0]!r} is no subnet's id; give ids with commas between them", SUBNETS_EXAMPLE)
+    if len(set(ids)) < len(ids):
+        raise refuse("names a subnet twice", ",".join(dict.fromkeys(ids)))
+    return ids
+
+
 def _floors(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -203,6 +218,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 UsRegion = Annotated[Region, _one_of(*get_args(Region))]
 EnvironmentName = Annotated[Environment, _one_of(*get_args(Environment))]
 GithubProviderMode = Annotated[GithubProvider, _one_of(*get_args(GithubProvider))]
+NetworkChoice = Annotated[NetworkMode, _one_of(*get_args(NetworkMode))]
 NatGatewayMode = Annotated[NatGateways, _one_of(*get_args(NatGateways))]
 Email = Annotated[
     str,
@@ -248,6 +264,14 @@ OptionalDigest = Annotated[
 VpcCidr = Annotated[IPv4Network, BeforeValidator(_vpc_cidr)]
 OpenAIBaseUrl = Annotated[str, AfterValidator(_openai_base_url)]
 ModelPrices = Annotated[str, AfterValidator(_model_prices)]
+OptionalVpcId = Annotated[
+    Annotated[
+        str, _matching(r"vpc-([0-9a-f]{8}|[0-9a-f]{17})", "must be a VPC's id", "vpc-0123456789abcdef0")
+    ]
+    | None,
+    BeforeValidator(_unset),
+]
+SubnetIds = Annotated[tuple[str, ...], BeforeValidator(_subnet_ids)]
 ScheduledFloors = Annotated[tuple[Floor, ...], BeforeValidator(_floors)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 LogRetentionDays = Annotated[Integer, AfterValidator(_log_retention_days)]

@@ -1,5 +1,6 @@
 """What one layer of the stack hands down to the next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -8,6 +9,7 @@ from infra.alerts import Alerts
 from infra.cache import Cache
 from infra.cluster import Cluster
 from infra.encryption import Encryption
+from infra.existing_network import ExistingNetwork
 from infra.logs import Logs
 from infra.network import Network
 from infra.registry import Registry
@@ -29,8 +31,9 @@ class Foundation:
     encryption: Encryption
     logs: Logs
     alerts: Alerts
-    network: Network
+    network: Network | ExistingNetwork
     security_groups: SecurityGroups
+    endpoints: Sequence[pulumi.Resource]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import pulumi_aws as aws
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """zones: how many availability zones, 2 or 3. cidr: /16 to /20."""
+    """zones: how many availability zones, 2 or 3. cidr: /16 to /20.
+    nat_gateways: none leaves tasks no way to the internet."""
 
     region: str
     cidr: IPv4Network
     zones: int
-    nat_gateways: Literal["one", "per-zone"]
+    nat_gateways: Literal["none", "one", "per-zone"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ class Network(pulumi.ComponentResource):
         isolated = self._tier("isolated", ranges.isolated, zones)
 
         outside = self._internet(public)
-        gateways = self._nat(public[: 1 if args.nat_gateways == "one" else args.zones], outside)
+        wanted = {"none": 0, "one": 1, "per-zone": args.zones}[args.nat_gateways]
+        gateways = self._nat(public[:wanted], outside)
         tables = [
-            self._private_routes(index, subnet, gateways[index % len(gateways)])
+            self._private_routes(index, subnet, gateways[index % len(gateways)] if gateways else None)
             for index, subnet in enumerate(private)
         ]
         self._isolated_routes(isolated)
@@ -159,16 +161,17 @@ class Network(pulumi.ComponentResource):
         return gateways
 
     def _private_routes(
-        self, index: int, subnet: aws.ec2.Subnet, gateway: aws.ec2.NatGateway
+        self, index: int, subnet: aws.ec2.Subnet, gateway: aws.ec2.NatGateway | None
     ) -> aws.ec2.RouteTable:
         table = self._route_table(f"private-{index}")
-        aws.ec2.Route(
-            f"{self._prefix}-private-{index}",
-            route_table_id=table.id,
-            destination_cidr_block="0.0.0.0/0",
-            nat_gateway_id=gateway.id,
-            opts=self._child,
-        )
+        if gateway is not None:
+            aws.ec2.Route(
+                f"{self._prefix}-private-{index}",
+                route_table_id=table.id,
+                destination_cidr_block="0.0.0.0/0",
+                nat_gateway_id=gateway.id,
+                opts=self._child,
+            )
         self._associate(f"private-{index}", subnet, table)
         return table
 

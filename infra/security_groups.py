@@ -11,25 +11,29 @@ import pulumi
 import pulumi_aws as aws
 
 EVERYWHERE = "0.0.0.0/0"
+AWS_PORT = 443
 
 
 @dataclass(frozen=True)
 class SecurityGroupsArgs:
-    """public_ports: what the balancer listens on. upstream_ports: where OpenAI and AWS answer."""
+    """public_ports: what the balancer listens on. upstream_ports: where OpenAI and AWS answer.
+    interface_endpoints: whether AWS answers within the network too."""
 
     vpc_id: pulumi.Input[str]
     public_ports: Sequence[int]
     task_port: int
     cache_port: int
     upstream_ports: Sequence[int]
+    interface_endpoints: bool
 
 
 class SecurityGroups(pulumi.ComponentResource):
-    """One security group each for the balancer, the tasks and the cache."""
+    """One security group each for the balancer, the tasks, the cache and, where there are any, endpoints."""
 
     balancer_id: pulumi.Output[str]
     tasks_id: pulumi.Output[str]
     cache_id: pulumi.Output[str]
+    endpoints_id: pulumi.Output[str] | None
 
     def __init__(
         self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None
@@ -54,6 +58,12 @@ class SecurityGroups(pulumi.ComponentResource):
             )
         self._between("balancer-to-tasks", self.balancer_id, self.tasks_id, args.task_port)
         self._between("tasks-to-cache", self.tasks_id, self.cache_id, args.cache_port)
+        self.endpoints_id = None
+        if args.interface_endpoints:
+            self.endpoints_id = self._group(
+                "endpoints", "AWS within the network: reached from gateway tasks only"
+            )
+            self._between("tasks-to-endpoints", self.tasks_id, self.endpoints_id, AWS_PORT)
         for port in args.upstream_ports:
             aws.vpc.SecurityGroupEgressRule(
                 f"tasks-to-internet-{port}",

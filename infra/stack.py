@@ -23,11 +23,10 @@ from infra.domain import Domain, DomainArgs
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
 from infra.firewall import Firewall, FirewallArgs
-from infra.flow_logs import FlowLogs, FlowLogsArgs
 from infra.image import Image, ImageArgs
 from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
-from infra.network import Network, NetworkArgs
+from infra.networking import interface_endpoints, place
 from infra.outputs import export
 from infra.registry import Registry, RegistryArgs
 from infra.roles import Roles, RolesArgs
@@ -104,21 +103,7 @@ def foundation(config: StackConfig) -> Foundation:
         ),
         on_aws,
     )
-    network = Network(
-        "network",
-        NetworkArgs(
-            region=config.region,
-            cidr=config.vpc_cidr,
-            zones=config.availability_zones,
-            nat_gateways=config.nat_gateways,
-        ),
-        on_aws,
-    )
-    FlowLogs(
-        "flow-logs",
-        FlowLogsArgs(vpc_id=network.vpc_id, log_group_arn=logs.flow_logs.arn, account_id=account_id),
-        on_aws,
-    )
+    network = place(config, on_aws, logs.flow_logs.arn, account_id)
     security_groups = SecurityGroups(
         "security-groups",
         SecurityGroupsArgs(
@@ -127,11 +112,22 @@ def foundation(config: StackConfig) -> Foundation:
             task_port=CONTAINER_PORT,
             cache_port=CACHE_PORT,
             upstream_ports=upstream_ports(config.openai_base_url),
+            interface_endpoints=config.interface_endpoints,
         ),
         on_aws,
     )
+    endpoints = interface_endpoints(config, on_aws, network, security_groups)
     return Foundation(
-        unbounded, boundary.arn, on_aws, account_id, encryption, logs, alerts, network, security_groups
+        unbounded,
+        boundary.arn,
+        on_aws,
+        account_id,
+        encryption,
+        logs,
+        alerts,
+        network,
+        security_groups,
+        endpoints,
     )
 
 
@@ -299,7 +295,13 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
             alarm_names=guard(config, base, front).names,
-            after=[*front.listeners, *cluster.capacity_providers, *roles.policies, kept.cache],
+            after=[
+                *base.endpoints,
+                *front.listeners,
+                *cluster.capacity_providers,
+                *roles.policies,
+                kept.cache,
+            ],
             hooks=pulumi.ResourceHookBinding.merge(
                 seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
                 verify_deployments(

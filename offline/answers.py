@@ -83,6 +83,11 @@ class Answers(mocks.Mocks):
                 return {"names": [f"{self.region}{letter}" for letter in reversed(letters)]}
             case "getCallerIdentity":
                 return {"accountId": ACCOUNT}
+            case "getSubnet":
+                # As if the last digit of a subnet's id counted the zones.
+                subnet = args.args["id"]
+                zone = self.region + "abc"[int(subnet[-1], 16) % 3]
+                return {"id": subnet, "vpcId": "vpc-0123456789abcdef0", "availabilityZone": zone}
             case "getService":
                 return {"taskDefinition": self._deployed}
             case "getZone":

@@ -57,7 +57,12 @@ def nothing_has_a_public_address(graph: Graph) -> list[str]:
 
 
 def cache_has_no_way_out(graph: Graph) -> list[str]:
-    """The cache stands in subnets whose routes lead nowhere but the VPC."""
+    """The cache stands in subnets whose routes lead nowhere but the VPC.
+
+    The routes of a network that the stack stands in and did not make are not in the graph: its owner's.
+    """
+    if not of_type(graph, "ec2/vpc:Vpc"):
+        return []
     ways_out = {
         route.get("routeTableId")
         for route in of_type(graph, "ec2/route:Route")

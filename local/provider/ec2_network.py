@@ -19,6 +19,17 @@ def availability_zones(request: InvokeRequest) -> dict[str, Any]:
     }
 
 
+@function("aws:ec2/getSubnet:getSubnet")
+def get_subnet(request: InvokeRequest) -> dict[str, Any]:
+    found = request.aws.call("ec2", "describe_subnets", SubnetIds=[request.inputs["id"]])["Subnets"][0]
+    return {
+        "id": found["SubnetId"],
+        "vpcId": found["VpcId"],
+        "availabilityZone": found["AvailabilityZone"],
+        "cidrBlock": found["CidrBlock"],
+    }
+
+
 @resource("aws:ec2/vpc:Vpc")
 def vpc(request: ResourceRequest) -> Created:
     created = request.call(

@@ -24,6 +24,12 @@ MAY_DIFFER = {
     "vpc_cidr",
     "availability_zones",
     "nat_gateways",
+    "network",
+    "interface_endpoints",
+    "vpc_id",
+    "public_subnet_ids",
+    "private_subnet_ids",
+    "isolated_subnet_ids",
     "domain_name",
     "hosted_zone_name",
     "image_digest",
@@ -172,6 +178,11 @@ def test_other_regions_are_refused(region: str) -> None:
         ("prod", "scheduled_floors", "weekdays 8-20 6", "'weekdays 8-20 6' is not of the form"),
         ("prod", "schedule_timezone", "New York", "is no time zone of the IANA database"),
         ("prod", "cache_snapshot_days", "0", "production keeps snapshots of the cache"),
+        ("staging", "vpc_id", "vpc-0123456789abcdef0", "is for network existing only"),
+        ("staging", "vpc_id", "my-vpc", "must be a VPC's id"),
+        ("staging", "public_subnet_ids", "subnet-01234567", "is for network existing only"),
+        ("staging", "private_subnet_ids", "a,b", "'a' is no subnet's id"),
+        ("staging", "isolated_subnet_ids", "subnet-01234567,subnet-01234567", "names a subnet twice"),
         ("prod", "slow_answer_s", "301", "is above longest_stream_s 300"),
         ("prod", "cache_replicas", "0", "production needs 1 replica or more"),
     ],
@@ -187,6 +198,24 @@ def test_production_without_a_domain_is_refused_naming_what_would_allow_it() -> 
     assert found["allow_plaintext_http"][2] == "pulumi config set allow_plaintext_http true --stack prod"
     allowed = load_file("prod", {"domain_name": "", "hosted_zone_name": "", "allow_plaintext_http": "true"})
     assert not allowed.serves_https
+
+
+def test_without_nat_gateways_aws_and_openai_must_be_within_reach() -> None:
+    found = problems("staging", nat_gateways="none")
+    assert found["interface_endpoints"][2] == "pulumi config set interface_endpoints true --stack staging"
+    assert "no task reaches api.openai.com" in found["openai_base_url"][1]
+    assert set(found) == {"interface_endpoints", "openai_base_url"}
+    private = {"nat_gateways": "none", "interface_endpoints": "true"}
+    private["openai_base_url"] = "https://openai.internal.example.com/v1"
+    assert load_file("staging", private).nat_gateways == "none"
+
+
+def test_an_existing_network_is_named_whole() -> None:
+    found = problems("prod", network="existing")
+    tiers = {"public_subnet_ids", "private_subnet_ids", "isolated_subnet_ids"}
+    assert set(found) == {"vpc_id", *tiers}
+    for tier in tiers:
+        assert found[tier][1] in ("is required", "must name 3 subnets, one a zone of availability_zones")
 
 
 def test_staging_without_a_domain_is_accepted() -> None:
