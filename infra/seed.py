@@ -72,15 +72,24 @@ def seed_generated(session: boto3.Session, arns: SecretArns, cache_user_id: str)
 
 
 def seed_openai(session: boto3.Session, arn: str, key: str) -> None:
-    """Set the OpenAI key; the gateway takes up a new one without a restart.
+    """Set the OpenAI key, or the JSON list of deployments that stands in its place (`app/secret_values.py`).
 
-    Raises SeedError for a key that is empty or holds white space.
+    The gateway takes up a new one without a restart. Raises SeedError for what is neither.
     """
-    if not key or any(character.isspace() for character in key):
+    value = _deployments(key) if key.startswith("[") else key
+    if not value or any(character.isspace() for character in value):
         raise SeedError("the OpenAI key is empty or holds white space; copy it again from OpenAI's settings")
-    if key.startswith(OWN_KEYS):
-        raise SeedError("that is a key of this gateway, not of OpenAI; give it a key from OpenAI's settings")
-    session.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=key)
+    session.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=value)
+
+
+def _deployments(text: str) -> str:
+    try:
+        deployments = json.loads(text)
+    except ValueError:
+        deployments = None
+    if not deployments or not all(isinstance(one, dict) and one.get("key") for one in deployments):
+        raise SeedError('the list of deployments is not JSON like [{"key": "sk-…", "weight": 1}, …]')
+    return json.dumps(deployments, separators=(",", ":"))
 
 
 def has_value(session: boto3.Session, arn: str) -> bool:

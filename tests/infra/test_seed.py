@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import infra.seed
+from app.secret_values import parse_deployments
 from infra.seed import SecretArns, SeedError, has_value, main, seed_generated, seed_openai
 
 REGION = "us-east-1"
@@ -154,6 +155,23 @@ def test_the_openai_key_is_replaced_each_time(session: Any, arns: SecretArns) ->
     seed_openai(session, arns.openai, "sk-one")
     seed_openai(session, arns.openai, "sk-two")
     assert value(session, arns.openai) == "sk-two"
+
+
+def test_a_list_of_deployments_takes_the_keys_place(session: Any, arns: SecretArns) -> None:
+    seed_openai(session, arns.openai, '[ {"key": "sk-one"},\n {"key": "sk-two", "weight": 3} ]')
+    stored = value(session, arns.openai)
+    assert json.loads(stored) == [{"key": "sk-one"}, {"key": "sk-two", "weight": 3}]
+    assert [one.key for one in parse_deployments(stored)] == ["sk-one", "sk-two"]
+
+
+@pytest.mark.parametrize("key", ["[]", "[sk-one]", '["sk-one"]', '[{"weight": 1}]', '[{"key": "sk one"}]'])
+def test_a_list_that_is_none_of_deployments_is_refused_without_showing_it(
+    key: str, session: Any, arns: SecretArns
+) -> None:
+    with pytest.raises(SeedError) as caught:
+        seed_openai(session, arns.openai, key)
+    assert "sk-one" not in str(caught.value)
+    assert "sk one" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", " ", "sk-one\n", "sk one"])
