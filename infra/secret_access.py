@@ -17,7 +17,8 @@ from infra.iam import Statement, document
 @dataclass(frozen=True)
 class SecretReaders:
     """role_arns: the only principals that read the value; empty where IAM decides within the account, because
-    people work with it (the first owner's key, the cache's password that a person may rotate)."""
+    people work with it too: they issue the first key with the pepper, take out the first owner's key, and
+    seed and rotate the cache's password."""
 
     secret_arn: pulumi.Input[str]
     role_arns: Sequence[pulumi.Input[str]] = ()

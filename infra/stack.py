@@ -248,7 +248,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             account_id=base.account_id,
             secrets={
                 "openai": SecretReaders(kept.vault.openai_arn, [roles.task_role_arn]),
-                "pepper": SecretReaders(kept.vault.pepper_arn, [roles.execution_role_arn]),
+                "pepper": SecretReaders(kept.vault.pepper_arn),
                 "owner": SecretReaders(kept.vault.owner_arn),
                 "cache": SecretReaders(kept.vault.cache_arn),
             },

@@ -9,6 +9,7 @@ from policy.resource import Graph, of_type
 # Resource name -> why no list of roles bounds who reads it; IAM decides within the account.
 READ_BY_PEOPLE = {
     "vault-owner": "the first owner takes it out once, to make accounts for others",
+    "vault-pepper": "whoever issues the first key hashes it with the pepper",
     "vault-cache": "whoever seeds or rotates sets the cache's user to what it holds",
 }
 

@@ -14,15 +14,12 @@ def statements(graph: StackGraph, secret: str) -> dict[str, Any]:
     return {s["Sid"]: s for s in json.loads(policy.get("policy"))["Statement"]}
 
 
-@pytest.mark.parametrize(("secret", "role"), [("openai", "task"), ("pepper", "execution")])
-def test_what_the_gateway_alone_needs_is_denied_to_everybody_else(
-    either: StackGraph, secret: str, role: str
-) -> None:
-    denial = statements(either, secret)["ReadByItsRolesOnly"]
+def test_the_openai_key_is_denied_to_everybody_but_the_gateway(either: StackGraph) -> None:
+    denial = statements(either, "openai")["ReadByItsRolesOnly"]
     assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
     assert denial["Action"] == "secretsmanager:GetSecretValue"
     assert denial["Condition"] == {
-        "ArnNotEquals": {"aws:PrincipalArn": [either.one("Role", role).get("arn")]}
+        "ArnNotEquals": {"aws:PrincipalArn": [either.one("Role", "task").get("arn")]}
     }
 
 
@@ -32,6 +29,6 @@ def test_no_secret_leaves_the_account(either: StackGraph, secret: str) -> None:
     assert denial["Condition"] == {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
 
 
-@pytest.mark.parametrize("secret", ["owner", "cache"])
+@pytest.mark.parametrize("secret", ["pepper", "owner", "cache"])
 def test_a_person_whom_iam_allows_reads_what_people_work_with(either: StackGraph, secret: str) -> None:
     assert set(statements(either, secret)) == {"ThisAccountOnly"}

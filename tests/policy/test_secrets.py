@@ -11,7 +11,7 @@ from policy.secrets import every_secret_names_its_readers
 from tests.infra.graph import Registered
 
 Mutate = Callable[..., list[Resource]]
-KIND = ("SecretPolicy", "secret-access-pepper", "policy")
+KIND = ("SecretPolicy", "secret-access-openai", "policy")
 
 
 def policy(graph: list[Registered]) -> dict[str, Any]:
@@ -21,12 +21,12 @@ def policy(graph: list[Registered]) -> dict[str, Any]:
 
 
 def test_a_secret_without_a_policy_is_said(graph: list[Registered]) -> None:
-    rest = [r for r in graph if r.name not in ("secret-access-pepper", "secret-access-owner")]
+    rest = [r for r in graph if r.name not in ("secret-access-openai", "secret-access-owner")]
     # Resources are registered in no fixed order.
     assert sorted(every_secret_names_its_readers(rest)) == [
+        "Secret vault-openai has no policy that keeps it in the account",
+        "Secret vault-openai may be read by whoever IAM allows; name its roles in its policy",
         "Secret vault-owner has no policy that keeps it in the account",
-        "Secret vault-pepper has no policy that keeps it in the account",
-        "Secret vault-pepper may be read by whoever IAM allows; name its roles in its policy",
     ]
 
 
@@ -46,5 +46,5 @@ def test_a_denial_that_spares_too_many_is_said(
     changed = policy(graph)
     changed["Statement"][1][part] = value
     assert every_secret_names_its_readers(with_changed(*KIND, json.dumps(changed))) == [
-        "Secret vault-pepper may be read by whoever IAM allows; name its roles in its policy"
+        "Secret vault-openai may be read by whoever IAM allows; name its roles in its policy"
     ]
