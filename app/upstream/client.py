@@ -5,6 +5,7 @@ reaches the caller; its other refusals do, as they are. Once an answer has begun
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ MAX_CONNECTIONS = 1000
 CONNECT_TIMEOUT_S = 5.0
 IDLE_CONNECTION_S = 30.0
 
-FORWARDED_REQUEST_HEADERS = (b"idempotency-key", b"openai-beta", b"x-client-request-id")
+FORWARDED_REQUEST_HEADERS = (b"openai-beta", b"x-client-request-id")
 
 _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -256,4 +257,9 @@ def _request_headers(exchange: Exchange, key: str, body: bytes | None) -> dict[s
         value = exchange.header(name)
         if value is not None and value.isascii() and value.isprintable():
             headers[name.decode()] = value
+    idempotency_key = exchange.header(b"idempotency-key")
+    if idempotency_key is not None:
+        # All projects share one upstream key, and one project's answer must not be replayed to another.
+        scoped = f"{exchange.record.project_id}\0{idempotency_key}".encode()
+        headers["idempotency-key"] = hashlib.sha256(scoped).hexdigest()
     return headers

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.app.conftest import OPENAI_KEY, ORGANIZATION, Gateway, StartGateway
+from tests.app.conftest import OPENAI_KEY, ORGANIZATION, Aws, Gateway, StartGateway
 
 JSON_BODY = (
     '{ "id":"x\\u00e9é🙂","choices":[{"index":0,"message":{"role":"assistant","content":"\\ud83d\\ude42"}}],'
@@ -205,8 +205,25 @@ def test_only_listed_headers_cross(passing: Gateway, upstream: Upstream) -> None
     received = upstream.asked[0]
     assert received["authorization"] == f"Bearer {OPENAI_KEY}"
     assert received["openai-beta"] == "assistants=v2"
-    assert received["idempotency-key"] == "once"
     assert received["x-client-request-id"] == "mine"
     assert not {"cookie", "x-forwarded-for", "x-stainless-lang", "openai-organization"} & set(received)
     assert "someone" not in received["user-agent"]
     assert passing.key not in repr(received)
+
+
+def test_an_idempotency_key_is_the_projects_own(passing: Gateway, upstream: Upstream, aws: Aws) -> None:
+    def sent(key: str, idempotency_key: str) -> str:
+        body = (REQUESTS["/responses"] + ODD + "}").encode()
+        answer = httpx2.post(
+            f"{passing.url}/v1/responses",
+            content=body,
+            headers={"authorization": f"Bearer {key}", "idempotency-key": idempotency_key},
+            timeout=15,
+        )
+        assert answer.status_code == 200
+        return upstream.asked[0]["idempotency-key"]
+
+    first = sent(passing.key, "once")
+    assert first == sent(aws.new_key(), "once")
+    assert first != sent(passing.key, "twice")
+    assert first != sent(aws.new_key(project_id="proj_second"), "once")

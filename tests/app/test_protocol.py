@@ -88,6 +88,15 @@ def test_a_head_without_an_end_is_refused(gateway: Gateway, stand_in: StandIn) -
     assert stand_in.calls()["total"] == 0
 
 
+def test_a_refusal_reaches_a_client_that_is_still_sending(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        connection.sendall(POST + b"a: " + b"x" * 400_000)
+        gateway.program.said("refused_connection", code="headers_too_large")
+        for _ in range(10):
+            connection.sendall(b"x" * 20_000)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
+
+
 def test_trailers_and_framing_without_an_end_are_refused(gateway: Gateway) -> None:
     chunked = (
         POST + b"transfer-encoding: chunked\r\nauthorization: Bearer " + gateway.key.encode() + b"\r\n\r\n"
