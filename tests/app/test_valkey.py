@@ -1,13 +1,16 @@
 """The Valkey client: many commands in one write, answers in order, bounds on time, TLS checked."""
 
 import asyncio
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+from app.valkey import COMMAND_TIMEOUT_S, Valkey, ValkeyReplyError, ValkeyUnavailableError
 from local.certificates import CertificateAuthority
 from tests.app.test_cache import open_valkey
 from tests.servers import Relay, ValkeyServer, until
@@ -139,3 +142,27 @@ async def test_tls_is_checked_against_the_trust_store_of_ssl_cert_file(
             assert "certificate is not trusted" in client.trouble
     finally:
         await client.close()
+
+
+def test_a_process_that_stalls_does_not_take_itself_for_a_slow_server(valkey: ValkeyServer) -> None:
+    """Without this an overloaded replica would go on with limits of its own."""
+
+    async def stall() -> None:
+        client = await open_valkey(valkey)
+        asked = [client.execute("BLPOP", "nothing", "0.05"), client.execute("PING")]
+        ours, others = socket.socketpair()
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            loop.remove_reader(ours)
+            time.sleep(COMMAND_TIMEOUT_S * 1.5)
+
+        loop.add_reader(ours, work)
+        loop.call_later(0.02, others.send, b"work")
+        assert await asyncio.gather(*asked) == [None, b"PONG"]
+        await client.close()
+        ours.close()
+        others.close()
+
+    # As the gateway runs: uvloop looks at its timers, then at its connections.
+    uvloop.run(stall())
