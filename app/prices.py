@@ -35,6 +35,9 @@ MAX_ANSWER_TOKENS = {
 }
 """By the longest beginning of a model's name. A model that is not here can fill its context."""
 
+FREE_MODELS = ("omni-moderation", "text-moderation")
+"""Moderation is free of charge (OpenAI, "Moderation"), so the package has no price for it."""
+
 UNKNOWN_CONTEXT_TOKENS = 2_000_000
 DEARER_TIERS = frozenset({"flex", "priority", "fast"})
 
@@ -91,6 +94,9 @@ class Price:
         return [rates for start, rates in self.steps if start < prompt_tokens or start < 0][-1]
 
 
+FREE = Price(((-1, Rates(0, 0, 0, 0, 0, 0)),), UNKNOWN_CONTEXT_TOKENS, UNKNOWN_CONTEXT_TOKENS)
+
+
 class PricesError(ValueError):
     """The operator's own prices cannot be understood; the text says where."""
 
@@ -136,6 +142,8 @@ class Prices:
         return price
 
     def _look_up(self, model: str, tier: str | None) -> Price | None:
+        if model.startswith(FREE_MODELS):
+            return FREE
         info = self._provider.find_model(model.lower())
         if info is None:
             return None

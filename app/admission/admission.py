@@ -142,7 +142,7 @@ class Admission:
 
     def _reserve_locally(self, hold: Hold, plan: Plan) -> None:
         # Only its answer may be lost; then it is given back as soon as Valkey answers again.
-        if plan.has_budget:
+        if plan.has_budget and hold.request is not None:
             self._release(hold)
             raise errors.budget_unavailable()
         self._is_local = True

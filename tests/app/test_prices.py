@@ -84,6 +84,13 @@ def test_the_longest_answer_is_that_of_the_longest_beginning() -> None:
     assert max_answer_tokens("text-embedding-3-small") is None
 
 
+def test_moderation_is_free_and_not_unknown() -> None:
+    for model in ("omni-moderation-latest", "text-moderation-latest"):
+        price = PRICES.price(model)
+        assert price is not None
+        assert price.bound(10**6, 0) == 0
+
+
 def test_own_prices_come_first() -> None:
     own = parse_prices('{"gpt-4o-mini": {"input": "1.5", "output": 3}, "mine": {"input": 0, "output": "0"}}')
     prices = Prices(own)
