@@ -54,11 +54,11 @@ class Alarm:
 @dataclass(frozen=True)
 class AlarmsArgs:
     """name_prefix: names of alarms start with it. topic_arn: who is told.
-    topic_policies: what lets CloudWatch publish there."""
+    after: what must be there first, so that CloudWatch may publish and nothing goes off by its lack."""
 
     name_prefix: str
     topic_arn: pulumi.Input[str]
-    topic_policies: Sequence[pulumi.Resource]
+    after: Sequence[pulumi.Resource]
     alarms: Sequence[Alarm]
 
 
@@ -69,7 +69,7 @@ class Alarms(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Alarms", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, depends_on=args.topic_policies)
+        child = pulumi.ResourceOptions(parent=self, depends_on=args.after)
         self.names = [_metric_alarm(alarm, args, child).name for alarm in args.alarms]
         self.register_outputs({})
 

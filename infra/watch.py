@@ -16,7 +16,7 @@ def guard(config: StackConfig, base: Foundation, front: Balancer) -> Alarms:
         AlarmsArgs(
             name_prefix=config.name_prefix,
             topic_arn=base.alerts.topic_arn,
-            topic_policies=base.alerts.policies,
+            after=base.alerts.policies,
             alarms=deployment_alarms(front.arn_suffix, config.slow_answer_s),
         ),
         base.on_aws,
@@ -54,7 +54,8 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
         AlarmsArgs(
             name_prefix=config.name_prefix,
             topic_arn=base.alerts.topic_arn,
-            topic_policies=base.alerts.policies,
+            # Before the first deployment is done no task is healthy, which is no news.
+            after=[*base.alerts.policies, tasks.service],
             alarms=service_alarms(watched),
         ),
         base.on_aws,

@@ -138,7 +138,9 @@ def test_only_the_stacks_rule_may_write_to_the_log_group(either: StackGraph) -> 
 def test_alarms_wait_for_what_lets_them_publish_and_the_service_for_its_alarms(either: StackGraph) -> None:
     for alarm in either.all("MetricAlarm"):
         assert either.one("TopicPolicy").urn in either.waits_for(alarm.urn)
-    before = either.waits_for(either.one("Service").urn)
+    service = either.one("Service").urn
+    assert service in either.waits_for(either.one("MetricAlarm", "no-healthy-task").urn)
+    before = either.waits_for(service)
     assert {a.name for a in either.all("MetricAlarm") if a.urn in before} == {
         "failed-requests",
         "slow-answers",
