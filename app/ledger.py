@@ -28,6 +28,7 @@ from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 
 TICK_S = 0.25
 AFTER_TROUBLE_S = 1.0
+ACTIVE_FOR_S = 60.0
 ADOPT_EVERY_S = 15.0
 TELL_AGAIN_AFTER_S = 30.0
 DRAIN_ALONE_FOR_MS = 10_000
@@ -74,7 +75,7 @@ class Ledger:
         self._replica = replica
         self._notice = notice
         self._pending: dict[str, Settlement] = {}
-        self._organizations: set[str] = set()
+        self._active: dict[str, float] = {}
         self._worker: asyncio.Task[None] | None = None
         self._adopted_at = 0.0
         self._trouble: str | None = None
@@ -106,7 +107,7 @@ class Ledger:
     def settle(self, settlement: Settlement) -> None:
         """Sends a settlement and does not wait for it; what fails is sent again until it is in the table."""
         settlement.settled_at = time.monotonic()
-        self._organizations.add(settlement.organization_id)
+        self._active[settlement.organization_id] = settlement.settled_at
         if len(self._pending) >= MAX_PENDING:
             dropped = self._pending.pop(next(iter(self._pending)))
             log_event("usage_forgotten", level="error", request_id=dropped.request_id)
@@ -152,15 +153,18 @@ class Ledger:
                 await asyncio.sleep(AFTER_TROUBLE_S)
 
     async def _tick(self) -> None:
-        if time.monotonic() >= self._adopted_at:
+        now = time.monotonic()
+        visited = {one for one, seen_at in self._active.items() if now - seen_at < ACTIVE_FOR_S}
+        if now >= self._adopted_at:
             # Replicas that are gone may have left outboxes of organizations that are not asked for here.
             members = await self._valkey.execute("SMEMBERS", ORGANIZATIONS)
-            self._organizations |= {member.decode() for member in members}
-            self._adopted_at = time.monotonic() + ADOPT_EVERY_S
+            visited |= {member.decode() for member in members}
+            self._active = {one: seen_at for one, seen_at in self._active.items() if one in visited}
+            self._adopted_at = now + ADOPT_EVERY_S
         mine: dict[str, list[Settlement]] = defaultdict(list)
         for settlement in self._pending.values():
             mine[settlement.organization_id].append(settlement)
-        for organization_id in sorted(self._organizations):
+        for organization_id in sorted(visited | mine.keys()):
             await script.sweep(self._valkey, organization_id, SWEPT_AT_ONCE)
             await self._hear(organization_id)
             await self._tell_again(organization_id, mine[organization_id])
