@@ -50,7 +50,7 @@ DATA_ACTIONS = (
 
 SERVICE_LINKED = (
     *("autoscaling.amazonaws.com", "ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com"),
-    *("elasticache.amazonaws.com", "elasticloadbalancing.amazonaws.com"),
+    *("elasticache.amazonaws.com", "elasticloadbalancing.amazonaws.com", "wafv2.amazonaws.com"),
 )
 """Services that make a role of their own in an account that uses them for the first time."""
 

@@ -19,7 +19,12 @@ from offline.estimate import HOURS, Estimate, Item, Traffic, estimate, most_task
 from offline.graph import ProgramError, record
 from offline.prices import Prices, UnknownPriceError, prices_of
 
-WAYS_OUT: Sequence[Mapping[str, str]] = [{"nat_gateways": choice} for choice in get_args(NatGateways)]
+WAYS_OUT: Sequence[Mapping[str, str]] = [
+    {"nat_gateways": choice, "interface_endpoints": endpoints}
+    for choice in get_args(NatGateways)
+    for endpoints in ("false", "true")
+    if (choice, endpoints) != ("none", "false")
+]
 
 NOT_COUNTED = (
     "Not counted: free tiers, discounts, taxes, data between zones, Container Insights, OpenAI's bill."
@@ -28,10 +33,11 @@ NOT_COUNTED = (
 
 @dataclass(frozen=True)
 class Way:
-    """A choice of the way out, and what the stack costs with it; None where the config refuses it."""
+    """A choice of the way out, and what the stack costs with it, or why the config refuses it."""
 
     config: Mapping[str, str]
     cost: Estimate | None
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,9 @@ def _way(
 ) -> Way:
     try:
         return Way(way, estimate(record(stack, overrides).resources, prices, traffic))
-    except ProgramError:
-        return Way(way, None)
+    except ProgramError as error:
+        # The first line counts the problems, the second is a key, the third its reason.
+        return Way(way, None, " ".join(str(error).splitlines()[2:3]).strip())
 
 
 def lines(found: Report) -> Iterator[str]:
@@ -90,7 +97,7 @@ def lines(found: Report) -> Iterator[str]:
     yield "The way out, everything else as above"
     for way in found.ways:
         choice = ", ".join(f"{key}={value}" for key, value in way.config.items())
-        yield _row(choice, "", way.cost.total_usd) if way.cost else f"  {choice}: refused by the config"
+        yield f"  {choice:<79} {way.cost.total_usd:>10,}" if way.cost else f"  {choice}: {way.refusal}"
     yield from _endpoint_advice(found.prices)
     yield ""
     yield f"Prices: {found.prices.provenance}."

@@ -25,11 +25,14 @@ def test_the_command_prints_items_totals_ways_out_and_the_prices_source(
         "if 4 tasks ran all month",
     ):
         assert part in printed
-    ways = dict(re.findall(r"^  nat_gateways=(\S+) +([\d.]+)$", printed, re.MULTILINE))
+    ways = dict(re.findall(r"^  nat_gateways=(.+?) +([\d.]+)$", printed, re.MULTILINE))
     together = re.search(r"together, at the fewest tasks +([\d.]+)", printed)
     assert together is not None
-    assert ways["one"] == together[1]
-    assert float(ways["per-zone"]) > float(ways["one"])
+    one = float(ways["one, interface_endpoints=false"])
+    assert one == float(together[1])
+    assert float(ways["per-zone, interface_endpoints=false"]) > one
+    assert float(ways["one, interface_endpoints=true"]) > one
+    assert "nat_gateways=none, interface_endpoints=true: " in printed, "OpenAI is out of reach without NAT"
     assert "An interface endpoint costs 7.30 a zone and saves 0.035 a GB" in printed
     assert "Prices: AWS Price List" in printed
 
