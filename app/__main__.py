@@ -16,7 +16,6 @@ import uvicorn
 from app import settings
 from app.lifecycle import Lifecycle, plan_stop
 from app.protocol import BoundedProtocol
-from app.protocol import BoundedProtocol
 from app.server import Application
 from app.telemetry import configure_logging, log_event
 
