@@ -68,7 +68,7 @@ def test_disk_full_requests_go_on_without_a_log_and_the_stop_is_clean(with_a_ful
     began = time.monotonic()
     for number in range(200):
         assert ask(gateway, stream=bool(number % 2), max_tokens=1).status_code == 200
-    assert seconds(began) < 10
+    assert seconds(began) < 30
     process = gateway.program
     assert isinstance(process, subprocess.Popen)
     process.send_signal(signal.SIGTERM)
