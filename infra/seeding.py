@@ -5,12 +5,12 @@ password that nobody knows, and before the service is made, which mends an `up` 
 A preview runs neither. An OPENAI_API_KEY in the environment becomes the first OpenAI key.
 """
 
-import asyncio
 import os
 
 import boto3
 import pulumi
 
+from infra.own_thread import in_own_thread
 from infra.seed import SecretArns, has_value, seed_generated, seed_openai
 
 
@@ -38,7 +38,7 @@ async def _seed(arns: pulumi.Output[SecretArns], region: str, cache_user_id: str
     known = await arns.future()
     if known is None or cache_user_id is None:
         raise RuntimeError("what is seeded must be made first: the hook's resource lacks a dependency")
-    await asyncio.to_thread(_seed_now, known, region, cache_user_id)
+    await in_own_thread(_seed_now, known, region, cache_user_id)
 
 
 def _seed_now(arns: SecretArns, region: str, cache_user_id: str) -> None:

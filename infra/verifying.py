@@ -4,7 +4,6 @@ Two ways, because a hook runs only when the service changes: an `up` after one t
 nothing to change in Pulumi's eyes, so every `up` also compares what runs with what was deployed.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import boto3
 import pulumi
 import pulumi_aws as aws
 
+from infra.own_thread import in_own_thread
 from infra.verify import Expected, short, verify
 
 
@@ -27,7 +27,7 @@ def verify_deployments(region: str, log_group: str, longest_s: int) -> pulumi.Re
             log_group=log_group,
         )
         ecs = boto3.Session(region_name=region).client("ecs")
-        told = await asyncio.to_thread(verify, ecs, expected, longest_s, pulumi.log.info)
+        told = await in_own_thread(verify, ecs, expected, longest_s, pulumi.log.info)
         pulumi.log.info(told)
 
     hook = pulumi.ResourceHook("verify-deployment", ask)
