@@ -1,5 +1,6 @@
 """The repository's own files: locks, licence, and what a newcomer is told."""
 
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -50,6 +51,31 @@ def test_make_help_lists_every_command() -> None:
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets
     assert all(f"make {target} " in shown for target in targets[1].split())
+
+
+def test_every_command_that_the_docs_name_exists() -> None:
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    named = {name for path in documents for name in re.findall(r"python -m ([\w.]+)", path.read_text())}
+    assert {"local", "infra.seed", "infra.issue_key"} <= named
+    assert [name for name in sorted(named) if importlib.util.find_spec(name.rstrip(".")) is None] == []
+
+
+def test_every_make_target_that_the_docs_name_exists() -> None:
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    # In backquotes, or at the start of a line of a code block.
+    written = re.compile(r"(?:`|^)make ([a-z]+)\b", re.MULTILINE)
+    named = {name for path in documents for name in written.findall(path.read_text())}
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"demo", "up", "test"} <= named <= targets
+
+
+def test_the_readme_lists_every_folder_of_code() -> None:
+    listed = set(re.findall(r"^\| `(\w+)/` \|", (ROOT / "README.md").read_text(), re.M))
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    folders = {path.partition("/")[0] for path in tracked.split() if "/" in path} or listed
+    assert listed == folders
 
 
 def test_the_licence_is_apache() -> None:
