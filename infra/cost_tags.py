@@ -4,6 +4,7 @@
 only when something that carries it was billed. What is active stays as it is.
 """
 
+import argparse
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,9 @@ def _status(billing: Any) -> dict[str, str]:
         page = {"NextToken": answer["NextToken"]}
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    argparse.ArgumentParser(prog="python -m infra.cost_tags", description=__doc__).parse_args(arguments)
     try:
         outcome = activate(boto3.Session())
     except (RefusedError, BotoCoreError, ClientError) as error:
