@@ -39,7 +39,8 @@ def up(folder: StackFolder, request: UpRequest, face: Face) -> int:
     folder.create()
     folder.clear_logs()
     folder.write_request(request, time.time())
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: Python leaves it ignored where a shell started this in the background.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     supervisor = _start_supervisor(folder, key)
     try:
