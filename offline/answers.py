@@ -94,7 +94,7 @@ class Answers(mocks.Mocks):
                 return {"zoneId": "ZDOMAIN"}
             case "getAuthorizationToken":
                 return {"userName": "AWS", "password": "a-registry-password"}
-        raise NotImplementedError(args.token)
+        raise LookupError(f"offline/answers.py has no answer to {args.token}; add one there")
 
 
 def plain(value: Any) -> Any:

@@ -78,6 +78,13 @@ def test_the_readme_lists_every_folder_of_code() -> None:
     assert listed == folders
 
 
+@pytest.mark.parametrize("folder", ["infra", "app", "local"])
+def test_every_module_stands_in_the_architecture(folder: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = [path.name for path in sorted((ROOT / folder).glob("*.py")) if not path.name.startswith("__")]
+    assert [name for name in modules if f"`{name}`" not in text] == []
+
+
 def test_the_licence_is_apache() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
