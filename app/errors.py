@@ -131,6 +131,14 @@ def wrong_key() -> ApiError:
     return error
 
 
+def admin_key() -> ApiError:
+    return invalid_request(
+        "An admin key administers and makes no model requests. Send a project's API key.",
+        code="insufficient_permissions",
+        status=403,
+    )
+
+
 def archived_project() -> ApiError:
     error = invalid_request(
         "The API key belongs to a project that was archived. Send a key of another project.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from app import errors
 from app.admission.plan import Plan, Scopes, plan
-from app.keys import KeyRecord, hash_key, looks_like_key
+from app.keys import KeyRecord, hash_key, looks_like_admin_key, looks_like_key
 from app.owners import Owners
 from app.remembered import Remembered
 from app.table import Table, TableUnavailableError
@@ -52,7 +52,7 @@ class Identity:
         if key is None:
             raise errors.no_key()
         if not looks_like_key(key):
-            raise errors.wrong_key()
+            raise errors.admin_key() if looks_like_admin_key(key) else errors.wrong_key()
         try:
             record = await self._keys.get(hash_key(self._pepper, key))
             if record is None or not record.lets_in(time.time()):

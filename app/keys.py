@@ -1,10 +1,9 @@
 """API keys: made at random, shown once, stored only as a keyed hash.
 
-Items of the table: a key is `KEY#<hex HMAC-SHA-256>` / `KEY`, its project `PROJECT#<id>` / `PROJECT`; the
-index `gsi1` lists the keys of a project and the projects of an organization.
+A project's key is the table's item `KEY#<hex HMAC-SHA-256>` / `KEY`; the index `gsi1` lists those of a
+project. Admin keys are made the same way and let nobody make model requests (`app/admin/items.py`).
 """
 
-import contextlib
 import hashlib
 import hmac
 import re
@@ -14,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.ids import new_id
 from app.limits import NO_LIMITS, Limits, limits_attributes, parse_limits
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 KEY_PREFIX = "sk-gw-"
+ADMIN_KEY_PREFIX = "sk-admin-gw-"
 _KEY = re.compile(r"sk-gw-[A-Za-z0-9_-]{43}")
+_ADMIN_KEY = re.compile(r"sk-admin-gw-[A-Za-z0-9_-]{43}")
 _SHOWN_CHARACTERS = 4
 
 Status = Literal["active", "revoked"]
@@ -32,7 +33,7 @@ class KeyRecord:
     """What the table knows of a key; never the key itself.
 
     created_at, expires_at: unix seconds. limits: the key's own; without requests a minute the gateway's
-    default holds.
+    default holds. service_account_id: whose key it is.
     """
 
     hash: str
@@ -45,6 +46,7 @@ class KeyRecord:
     redacted: str
     limits: Limits = NO_LIMITS
     expires_at: int | None = None
+    service_account_id: str | None = None
 
     @property
     def requests_per_minute(self) -> int | None:
@@ -60,6 +62,21 @@ def looks_like_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+def looks_like_admin_key(text: str) -> bool:
+    """The same of an admin key."""
+    return _ADMIN_KEY.fullmatch(text) is not None
+
+
+def random_key(prefix: str) -> str:
+    """The text of a key: 256 random bits after its prefix."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def redacted(key: str) -> str:
+    """What may be shown of a key after it was made."""
+    return f"sk-…{key[-_SHOWN_CHARACTERS:]}"
+
+
 def hash_key(pepper: str, key: str) -> str:
     """HMAC-SHA-256 in hex: without the pepper, a stolen table does not even tell whether a guess is right."""
     return hmac.digest(pepper.encode(), key.encode(), hashlib.sha256).hex()
@@ -73,20 +90,22 @@ def new_key(
     name: str,
     requests_per_minute: int | None = None,
     expires_at: int | None = None,
+    service_account_id: str | None = None,
 ) -> tuple[str, KeyRecord]:
     """A fresh key's text, which is to be shown once and forgotten, and the record to store."""
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    key = random_key(KEY_PREFIX)
     record = KeyRecord(
         hash=hash_key(pepper, key),
-        id="key_" + secrets.token_hex(12),
+        id=new_id("key_"),
         name=name,
         organization_id=organization_id,
         project_id=project_id,
         status="active",
         created_at=int(time.time()),
-        redacted=f"sk-…{key[-_SHOWN_CHARACTERS:]}",
+        redacted=redacted(key),
         limits=Limits(requests_per_minute=requests_per_minute),
         expires_at=expires_at,
+        service_account_id=service_account_id,
     )
     return key, record
 
@@ -112,6 +131,8 @@ def key_item(record: KeyRecord) -> "dict[str, AttributeValueTypeDef]":
     }
     if record.expires_at is not None:
         item["expires_at"] = {"N": str(record.expires_at)}
+    if record.service_account_id is not None:
+        item["service_account_id"] = {"S": record.service_account_id}
     item.update(limits_attributes(record.limits))
     return item
 
@@ -131,48 +152,5 @@ def parse_key_item(item: Mapping[str, Mapping[str, Any]]) -> KeyRecord:
         redacted=item["redacted"]["S"],
         limits=parse_limits(item),
         expires_at=int(expires_at["N"]) if expires_at else None,
+        service_account_id=item.get("service_account_id", {}).get("S"),
     )
-
-
-def issue(
-    client: "DynamoDBClient",
-    table_name: str,
-    pepper: str,
-    *,
-    organization_id: str,
-    project_id: str,
-    project_name: str,
-    key_name: str,
-    requests_per_minute: int | None = None,
-) -> str:
-    """Stores a new key, and its project when that is missing; returns the key's text, this one time.
-
-    `client` is a boto3 DynamoDB client. Raises what boto3 raises when the table cannot be written.
-    """
-    with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
-        client.put_item(
-            TableName=table_name,
-            Item={
-                "pk": {"S": f"PROJECT#{project_id}"},
-                "sk": {"S": "PROJECT"},
-                "gsi1pk": {"S": f"ORG#{organization_id}"},
-                "gsi1sk": {"S": f"PROJECT#{project_id}"},
-                "id": {"S": project_id},
-                "organization_id": {"S": organization_id},
-                "name": {"S": project_name},
-                "status": {"S": "active"},
-                "created_at": {"N": str(int(time.time()))},
-            },
-            ConditionExpression="attribute_not_exists(pk)",
-        )
-    key, record = new_key(
-        pepper,
-        organization_id=organization_id,
-        project_id=project_id,
-        name=key_name,
-        requests_per_minute=requests_per_minute,
-    )
-    client.put_item(
-        TableName=table_name, Item=key_item(record), ConditionExpression="attribute_not_exists(pk)"
-    )
-    return key

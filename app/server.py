@@ -9,6 +9,8 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from app import errors, gateway
+from app.admin import administration
+from app.admin.administration import Administration
 from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
@@ -53,6 +55,7 @@ class Application:
         self._room = BodyRoom()
         self._idle = asyncio.Event()
         self._steps: Steps | None = None
+        self._administration: Administration | None = None
         self._readiness: Readiness | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,6 +117,9 @@ class Application:
                 upstream=upstream,
                 ping_interval_s=settings.ping_interval_s,
             )
+            self._administration = Administration(
+                dynamodb, settings.table_name, settings.key_pepper.get_secret_value()
+            )
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
             in_flight = InFlightMetric(settings.service, lambda: self._in_flight)
             in_flight.open()
@@ -140,7 +146,7 @@ class Application:
                 exchange.headers.append((b"connection", b"close"))
             if self._in_flight > MAX_IN_FLIGHT:
                 raise errors.busy()
-            await self._route(exchange, path)
+            await self._route(exchange, path, scope)
         except ApiError as refusal:
             await exchange.refuse(refusal)
         except ClientGoneError:
@@ -158,7 +164,7 @@ class Application:
                 self._idle.set()
             log_request(exchange.record)
 
-    async def _route(self, exchange: Exchange, path: str) -> None:
+    async def _route(self, exchange: Exchange, path: str, scope: Scope) -> None:
         steps = _opened(self._steps)
         method = exchange.record.method
         if (endpoint := _ENDPOINTS.get(path)) is not None:
@@ -170,6 +176,8 @@ class Application:
         elif path.startswith(_MODEL) and len(path) > len(_MODEL):
             _require("GET", method, path)
             await gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
+        elif path.startswith(administration.PREFIXES):
+            await _opened(self._administration).handle(exchange, scope)
         else:
             raise errors.unknown_url(method, path)
 

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app import keys
+from app.admin.issue import DEFAULT_ORGANIZATION_ID, issue
 from infra.seed import SeedError, stack_outputs
-
-DEFAULT_ORGANIZATION = "org-default"
 
 
 def issue_key(
@@ -23,7 +21,7 @@ def issue_key(
     *,
     project: str,
     name: str,
-    organization_id: str = DEFAULT_ORGANIZATION,
+    organization_id: str = DEFAULT_ORGANIZATION_ID,
     requests_per_minute: int | None = None,
 ) -> str:
     """The text of a new key. outputs: the stack's; project: in lower-case letters, digits, `-` and `_`.
@@ -33,7 +31,7 @@ def issue_key(
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", project):
         raise ValueError(f"project {project!r}: use up to 63 lower-case letters, digits, - and _")
     pepper = session.client("secretsmanager").get_secret_value(SecretId=outputs["pepper_secret_arn"])
-    return keys.issue(
+    return issue(
         session.client("dynamodb"),
         outputs["table_name"],
         pepper["SecretString"],

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app import keys
+from app.admin.issue import DEFAULT_ORGANIZATION_ID, issue
 from local.aws.client import LocalAws
 from local.balancer.balancer import LoadBalancer
 
 TIMEOUT_S = 5
-ORGANIZATION_ID = "org-local"
 PROJECT_ID = "proj_first"
 PROJECT_NAME = "First project"
 
@@ -62,8 +61,13 @@ def first_keys(aws: LocalAws, outputs: dict[str, Any]) -> tuple[str, str]:
         arn = outputs[f"{name}_secret_arn"]
         return str(aws.call("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"])
 
-    api_key = keys.issue(
-        aws.client("dynamodb"), outputs["table_name"], secret("pepper"), organization_id=ORGANIZATION_ID,
-        project_id=PROJECT_ID, project_name=PROJECT_NAME, key_name="first key",
-    )  # fmt: skip
+    api_key = issue(
+        aws.client("dynamodb"),
+        outputs["table_name"],
+        secret("pepper"),
+        organization_id=DEFAULT_ORGANIZATION_ID,
+        project_id=PROJECT_ID,
+        project_name=PROJECT_NAME,
+        key_name="first key",
+    )
     return secret("owner"), api_key

@@ -9,6 +9,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from app import keys
+from app.admin.issue import issue
 from local.demo.evidence import Evidence
 
 MODEL = "gpt-4o-mini"
@@ -157,7 +158,7 @@ def _limited_key(stage: Stage) -> str:
     first = keys.parse_key_item(
         evidence.aws.call("dynamodb", "get_item", TableName=table, Key=address)["Item"]
     )
-    return keys.issue(
+    return issue(
         evidence.aws.client("dynamodb"),
         table,
         pepper,

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import redis
 
+from app.admin.issue import issue
 from app.admission.charge import bounds
 from app.admission.script import keys
 from app.endpoints import CHAT_COMPLETIONS
-from app.keys import issue
 from app.limits import NO_LIMITS, Limits, limits_attributes
 from app.prices import Prices
 from tests.app.conftest import PEPPER, TABLE, Aws

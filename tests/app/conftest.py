@@ -13,7 +13,7 @@ import openai
 import pytest
 from moto.server import ThreadedMotoServer
 
-from app.keys import issue
+from app.admin.issue import issue
 from local.aws.repairs.dynamodb import repair as repair_dynamodb
 from tests.app.leaks import secrets_in
 from tests.servers import Program, ValkeyServer, running
@@ -129,8 +129,17 @@ def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": name, "AttributeType": "S"} for name in ("gsi1pk", "gsi1sk", "pk", "sk")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "gsi1",
+                "KeySchema": [
+                    {"AttributeName": "gsi1pk", "KeyType": "HASH"},
+                    {"AttributeName": "gsi1sk", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
         ],
         BillingMode="PAY_PER_REQUEST",
     )

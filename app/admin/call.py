@@ -1,0 +1,120 @@
+"""A call of the API: its place in the SDK and on the wire, who may make it, and what its handler is given."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from app.admin import refusals
+from app.admin.audit import Actor, Event
+from app.admin.identity import Admin
+from app.admin.items import OWNER, Role
+from app.admin.layout import Collection, Item, admin_key_address, project_address, user_address
+from app.admin.parameters import Parameters, parse_body, parse_nothing, parse_query
+from app.admin.store import ConflictError, Page, Store, settled
+from app.admin.writes import Check, Write
+
+T = TypeVar("T")
+
+Handler = Callable[..., Awaitable[dict[str, Any]]]
+"""Takes a Request, and a `query` or a `body` annotated with its model; what it has no model for is refused.
+
+Answers the JSON. Raises ApiError, TableUnavailableError.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a handler works with. ids: those of the path, by the names of its template."""
+
+    admin: Admin
+    actor: Actor
+    ids: Mapping[str, str]
+    store: Store
+    pepper: str = field(repr=False)
+
+    async def project(self, *, to_change: bool = False) -> Item:
+        """The project that the path names. Raises ApiError when it is another organization's or none, or is
+        archived and `to_change`."""
+        project_id = self.ids["project_id"]
+        project = await self.store.get(project_address(project_id))
+        if project is None or project.get("organization_id") != self.admin.organization_id:
+            raise refusals.missing("project", project_id, "project_id")
+        if to_change and project["status"] != "active":
+            raise refusals.archived(project_id)
+        return project
+
+    async def member(self, collection: Collection, what: str, param: str) -> Item:
+        """The item of a collection whose id the path names. what: it in words. Raises ApiError."""
+        found = await self.store.find(collection, self.ids[param])
+        if found is None:
+            raise refusals.missing(what, self.ids[param], param)
+        return found
+
+    async def commit(self, writes: Sequence[Write], events: Sequence[Event]) -> None:
+        """All writes and their entries in the audit log, or nothing; by an owner who still is one.
+
+        Raises ApiError when they are not, and ConflictError when something has changed that was read.
+        """
+        admin = self.admin
+        fences = (
+            Check(user_address(admin.organization_id, admin.user_id), {"role": OWNER}),
+            Check(admin_key_address(admin.key_hash)),
+        )
+        try:
+            await self.store.commit(admin.organization_id, self.actor, writes, events, fences)
+        except ConflictError as conflict:
+            if any(fence in conflict.failed for fence in fences):
+                raise refusals.unknown_admin_key() from None
+            raise
+
+    async def settled(self, change: Callable[[], Awaitable[T]]) -> T:
+        """A change that reads, decides and commits, made again while others are faster. Raises ApiError."""
+        return await settled(change)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """sdk: the call's dotted name below `client.admin.organization`. path: below /v1, with {names}. role: the
+    least that may make it."""
+
+    sdk: str
+    method: str
+    path: str
+    role: Role
+    handler: Handler = field(compare=False)
+    _query: type[Parameters] | None = field(init=False, repr=False)
+    _body: type[Parameters] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(self.handler)
+        object.__setattr__(self, "_query", hints.get("query"))
+        object.__setattr__(self, "_body", hints.get("body"))
+
+    async def answer(self, request: Request, query: bytes, body: bytes) -> dict[str, Any]:
+        """Raises ApiError, TableUnavailableError."""
+        given: dict[str, Any] = {}
+        if self._query is not None:
+            given["query"] = parse_query(self._query, query)
+            query = b""
+        if self._body is not None:
+            given["body"] = parse_body(self._body, body)
+            body = b""
+        parse_nothing(query, body)
+        return await self.handler(request, **given)
+
+
+def listed(page: Page, show: Callable[[Item], dict[str, Any]]) -> dict[str, Any]:
+    """A page as OpenAI's lists are."""
+    data = [show(item) for item in page.items]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": page.has_more,
+    }
+
+
+def deleted(kind: str, item_id: str) -> dict[str, Any]:
+    """What a deletion answers; kind: the object type without its end."""
+    return {"object": f"{kind}.deleted", "id": item_id, "deleted": True}

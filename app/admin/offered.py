@@ -1,0 +1,12 @@
+"""Every call that is answered, resource by resource."""
+
+from app.admin import admin_api_keys, api_keys, audit_logs, projects, service_accounts
+from app.admin.call import Call
+
+CALLS: tuple[Call, ...] = (
+    *projects.CALLS,
+    *service_accounts.CALLS,
+    *api_keys.CALLS,
+    *admin_api_keys.CALLS,
+    *audit_logs.CALLS,
+)
