@@ -30,8 +30,9 @@ down: setup ## Stop a stack on this machine (STACK=...)
 cost: setup ## Estimate what a stack costs a month (STACK=staging|prod)
 	@$(BIN)/python -m offline.cost $(STACK)
 
-docs: setup ## Write the table of resources in docs/architecture.md
+docs: setup ## Write the tables of resources and of administration calls in docs/
 	@$(BIN)/python -m offline.resources
+	@$(BIN)/python -m offline.administration
 
 test: setup ## Run every test
 	@$(BIN)/python -m pytest

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.admin.bootstrap import admit
+from app.admin.issue import DEFAULT_ORGANIZATION_ID
+from app.keys import ADMIN_KEY_PREFIX, KEY_PREFIX, random_key
+
 if TYPE_CHECKING:
     from mypy_boto3_elasticache import ElastiCacheClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CACHE_USER_NAME = "gateway"
-OWNER_KEY_PREFIX = "sk-admin-gw-"
-OWN_KEYS = ("sk-gw-", OWNER_KEY_PREFIX)
+OWN_KEYS = (KEY_PREFIX, ADMIN_KEY_PREFIX)
 
 # Secrets Manager takes one content per request token, ever: of two that seed at once the second is refused
 # (PutSecretValue, ClientRequestToken, "ResourceExistsException").
@@ -58,7 +61,7 @@ def seed_generated(session: boto3.Session, arns: SecretArns, cache_user_id: str)
     vault = session.client("secretsmanager")
     generators: list[tuple[str, str, Callable[[], str]]] = [
         ("pepper", arns.pepper, lambda: secrets.token_urlsafe(32)),
-        ("owner", arns.owner, lambda: OWNER_KEY_PREFIX + secrets.token_urlsafe(32)),
+        ("owner", arns.owner, lambda: random_key(ADMIN_KEY_PREFIX)),
         ("cache", arns.cache, _cache_credentials),
     ]
     seeded = [name for name, arn, generate in generators if _fill(vault, arn, generate)]
@@ -69,6 +72,19 @@ def seed_generated(session: boto3.Session, arns: SecretArns, cache_user_id: str)
     # What comes next, a user group, takes only users that are active.
     wait_until_active(cache, cache_user_id)
     return seeded
+
+
+def admit_owner(
+    session: boto3.Session, *, pepper_arn: str, owner_arn: str, table_name: str, reopen: bool = False
+) -> bool:
+    """Lets the key in the owner's secret in, and no former one. False when an owner has taken over.
+
+    Raises botocore's ClientError when AWS refuses.
+    """
+    vault = session.client("secretsmanager")
+    pepper, key = (vault.get_secret_value(SecretId=arn)["SecretString"] for arn in (pepper_arn, owner_arn))
+    table = session.client("dynamodb")
+    return admit(table, table_name, pepper, key, DEFAULT_ORGANIZATION_ID, reopen=reopen)
 
 
 def seed_openai(session: boto3.Session, arn: str, key: str) -> None:
@@ -118,6 +134,10 @@ def _seed_stack(stack: str) -> None:
     session = boto3.Session(region_name=outputs["region"])
     seeded = seed_generated(session, arns, outputs["cache_user_id"])
     _say(f"generated: {', '.join(seeded) if seeded else 'nothing, every secret has its value'}")
+    admitted = admit_owner(
+        session, pepper_arn=arns.pepper, owner_arn=arns.owner, table_name=outputs["table_name"]
+    )
+    _say(f"owner's key: {'lets the first owner in' if admitted else 'an owner has taken over'}")
     present = has_value(session, arns.openai)
     key = ask_openai_key(present)
     if key or not present:

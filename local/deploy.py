@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 
 from infra.config import ConfigError, load_file
-from infra.seed import SecretArns, seed_generated, seed_openai
+from infra.seed import SecretArns, admit_owner, seed_generated, seed_openai
 from local.aws.client import LocalAws
 from local.engine.deploy import run_engine
 from local.files import read_json, write_json
@@ -97,6 +97,7 @@ def seed(aws: LocalAws, outputs: dict[str, Any], progress: Progress) -> None:
     session = boto3.Session(region_name=aws.region)
     seeded = seed_generated(session, arns, outputs["cache_user_id"])
     seed_openai(session, arns.openai, os.environ["OPENAI_API_KEY"])
+    admit_owner(session, pepper_arn=arns.pepper, owner_arn=arns.owner, table_name=outputs["table_name"])
     progress.tell(
         "step", f"secrets have values: {', '.join([*seeded, 'openai'])}", time.monotonic() - started
     )

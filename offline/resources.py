@@ -56,13 +56,13 @@ def _cell(count: Counter[str] | None) -> str:
     return ", ".join(kind if number == 1 else f"{number} {kind}" for kind, number in sorted(count.items()))
 
 
-def written(document: str, content: str) -> str:
+def written(document: str, content: str, begin: str = BEGIN, end: str = END) -> str:
     """The document with `content` between the markers. Raises NoPlaceError."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise NoPlaceError(f"{DOCUMENT.name} has no place for the table: {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    before, begins, rest = document.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise NoPlaceError(f"the document has no place for the table: {begin} and {end}")
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def current(document: Path = DOCUMENT) -> tuple[str, str]:

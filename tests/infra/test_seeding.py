@@ -31,6 +31,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr("infra.seeding.boto3.Session", lambda region_name: f"session in {region_name}")
     monkeypatch.setattr(infra.seeding, "seed_generated", lambda *given: calls.append(given))
     monkeypatch.setattr(infra.seeding, "seed_openai", lambda *given: calls.append(given))
+    monkeypatch.setattr(infra.seeding, "admit_owner", lambda *given, **named: calls.append((*given, named)))
     monkeypatch.setattr(infra.seeding, "has_value", lambda *_: False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     return calls
@@ -61,9 +62,18 @@ def test_a_new_user_is_seeded(seeded: list[Any], run: Callable[..., None]) -> No
     assert seeded == [("session in us-east-1", ARNS, "id-of-the-resource")]
 
 
-def test_before_tasks_start_the_caches_user_is_seeded(seeded: list[Any], run: Callable[..., None]) -> None:
-    run(seed_before_tasks, Known(ARNS), "us-east-1", Known("the-user"))
-    assert seeded == [("session in us-east-1", ARNS, "the-user")]
+def test_before_tasks_start_the_caches_user_is_seeded_and_the_owners_key_let_in(
+    seeded: list[Any], run: Callable[..., None]
+) -> None:
+    run(seed_before_tasks, Known(ARNS), "us-east-1", Known("the-user"), Known("the-table"))
+    let_in = {"pepper_arn": "pepper-arn", "owner_arn": "owner-arn", "table_name": "the-table"}
+    assert seeded == [("session in us-east-1", ARNS, "the-user"), ("session in us-east-1", let_in)]
+
+
+def test_the_owners_key_waits_for_the_table(seeded: list[Any], run: Callable[..., None]) -> None:
+    with pytest.raises(RuntimeError, match="lacks a dependency"):
+        run(seed_before_tasks, Known(ARNS), "us-east-1", Known("the-user"), Known(None))
+    assert len(seeded) == 1
 
 
 def test_a_key_in_the_environment_becomes_the_first_openai_key(
@@ -88,5 +98,5 @@ def test_seeding_what_is_not_made_yet_is_an_error(
     arns: SecretArns | None, user: str | None, seeded: list[Any], run: Callable[..., None]
 ) -> None:
     with pytest.raises(RuntimeError, match="lacks a dependency"):
-        run(seed_before_tasks, Known(arns), "us-east-1", Known(user))
+        run(seed_before_tasks, Known(arns), "us-east-1", Known(user), Known("the-table"))
     assert seeded == []

@@ -1,0 +1,67 @@
+"""The first owner's admin key: `python -m infra.owner_key show|rotate|reopen --stack staging`.
+
+`show` prints it, `rotate` makes another that is let in instead, at once. Both end when an owner has taken
+over; `reopen` lets a new one in even then, for an organization that nobody can get into any more.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.keys import ADMIN_KEY_PREFIX, random_key
+from infra.seed import SeedError, admit_owner, stack_outputs
+
+TAKEN_OVER = (
+    "an owner has taken over, so the bootstrap key lets nobody in any more. Ask an owner for a key; if there "
+    "is none who can, run: python -m infra.owner_key reopen --stack <stack>"
+)
+
+
+def owner_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> str:
+    """The key that lets the first owner in. what: show, rotate or reopen; outputs: the stack's.
+
+    Raises SeedError when an owner has taken over, and botocore's errors when AWS refuses.
+    """
+    vault, arn = session.client("secretsmanager"), outputs["owner_secret_arn"]
+
+    def admitted() -> bool:
+        return admit_owner(
+            session,
+            pepper_arn=outputs["pepper_secret_arn"],
+            owner_arn=arn,
+            table_name=outputs["table_name"],
+            reopen=what == "reopen",
+        )
+
+    if what != "reopen" and not admitted():
+        raise SeedError(TAKEN_OVER)
+    if what != "show":
+        # The secret first: a run that is cut here is mended by the next, of `infra.seed` too.
+        new = random_key(ADMIN_KEY_PREFIX)
+        vault.put_secret_value(SecretId=arn, SecretString=new)
+        if not admitted():
+            raise SeedError(TAKEN_OVER)
+    return vault.get_secret_value(SecretId=arn)["SecretString"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.owner_key", description=__doc__)
+    parser.add_argument("what", choices=("show", "rotate", "reopen"))
+    parser.add_argument("--stack", required=True, help="the Pulumi stack, as in Pulumi.<stack>.yaml")
+    given = parser.parse_args(arguments)
+    try:
+        outputs = stack_outputs(given.stack)
+        key = owner_key(boto3.Session(region_name=outputs["region"]), outputs, given.what)
+    except (SeedError, BotoCoreError, ClientError) as error:
+        print(f"owner_key: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(key)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

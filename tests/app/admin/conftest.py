@@ -1,0 +1,19 @@
+"""Organizations of a test's own."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.app.admin.people import People
+from tests.app.conftest import Aws, Gateway
+
+
+@pytest.fixture
+def people(aws: Aws, gateway: Gateway) -> People:
+    return People(aws, gateway)
+
+
+@pytest.fixture
+def more_people(aws: Aws, gateway: Gateway) -> Callable[[], People]:
+    """Makes further organizations."""
+    return lambda: People(aws, gateway)
