@@ -1,11 +1,13 @@
 """Writes the table of administration calls in docs/administration.md: who may make each, or why none."""
 
 import sys
+from pathlib import Path
 
 from app.admin.not_offered import NOT_OFFERED
 from app.admin.offered import CALLS
-from offline.resources import ROOT, written
+from offline.resources import written
 
+ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "administration.md"
 BEGIN = "<!-- calls: written by `make docs` -->"
 END = "<!-- calls: end -->"

@@ -12,6 +12,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import infra.seed
+from app.admin.issue import read
+from app.admin.layout import admin_key_address
+from app.keys import hash_key
 from app.secret_values import parse_deployments
 from infra.seed import SecretArns, SeedError, has_value, main, seed_generated, seed_openai
 
@@ -188,7 +191,19 @@ def test_a_key_that_was_copied_badly_is_refused_without_showing_it(
 def deployed(session: Any, arns: SecretArns, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """`pulumi stack output` of a deployed stack."""
     outputs = {f"{name}_secret_arn": getattr(arns, name) for name in NAMES}
-    outputs |= {"cache_user_id": USER, "region": REGION}
+    outputs |= {"cache_user_id": USER, "region": REGION, "table_name": "gateway"}
+    session.client("dynamodb").create_table(
+        TableName="gateway",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
     run = Mock(return_value=subprocess.CompletedProcess([], 0, json.dumps(outputs), ""))
     monkeypatch.setattr("infra.seed.subprocess.run", run)
     monkeypatch.setattr("infra.seed.boto3.Session", lambda **_: session)
@@ -208,7 +223,11 @@ def test_the_command_seeds_a_deployed_stack(
     assert value(session, arns.openai) == "sk-from-the-environment"
     assert deployed.call_args.args[0] == ["pulumi", "stack", "output", "--json", "--stack", "staging"]
     told = capsys.readouterr()
-    assert told.out == "generated: pepper, owner, cache\nopenai: set\n"
+    assert told.out == (
+        "generated: pepper, owner, cache\nowner's key: lets the first owner in\nopenai: set\n"
+    )
+    address = admin_key_address(hash_key(value(session, arns.pepper), value(session, arns.owner)))
+    assert read(session.client("dynamodb"), "gateway", address) is not None
     for arn in (arns.openai, arns.pepper, arns.owner):
         assert value(session, arn) not in told.out + told.err
 

@@ -33,6 +33,7 @@ def test_entries_are_found_by_what_happened_to_what_where_and_by_whom(people: Pe
     by_second = people.client(second_key).admin.organization
     web, shop = people.api.projects.create(name="Web"), by_second.projects.create(name="Shop")
     account = by_second.projects.service_accounts.create(web.id, name="web")
+    assert account.api_key is not None
     every = ids(people.api.audit_logs.list())
 
     def found(**filters: Any) -> list[int]:

@@ -1,5 +1,8 @@
 """Projects through the SDK: what is made, found, changed and archived, and what the log says of it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import openai
 import pytest
 
@@ -60,10 +63,11 @@ def test_what_changes_nothing_is_not_in_the_log(people: People) -> None:
 def test_an_archived_project_cannot_be_changed(people: People) -> None:
     project = people.api.projects.create(name="Old")
     people.api.projects.archive(project.id)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: people.api.projects.update(project.id, name="New"),
         lambda: people.api.projects.service_accounts.create(project.id, name="Late"),
-    ):
+    )
+    for change in changes:
         with pytest.raises(openai.BadRequestError) as refused:
             change()
         assert refused.value.code == "project_archived"
@@ -109,7 +113,7 @@ def test_a_bad_field_is_refused_by_its_name(
 
 
 def test_bad_parameters_of_a_query_are_refused_by_their_names(people: People) -> None:
-    wrong: list[tuple[dict[str, object], str]] = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"limit": 0}, "limit"),
         ({"limit": 101}, "limit"),
         ({"limit": "many"}, "limit"),
