@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import psutil
 import pytest
 import redis
@@ -81,6 +82,14 @@ def test_a_request_is_answered_with_the_key_and_refused_without(stack: RunningSt
     assert chat(stack) == 200
     body = {"model": "gpt-4o-mini", "messages": []}
     assert call(stack, "/chat/completions", "sk-gw-" + "x" * 43, body)[0] == 401
+
+
+def test_the_admin_key_administers_by_the_official_sdk(stack: RunningStack) -> None:
+    gateway, admin_key = stack.facts["gateway"], stack.facts["admin_key"]
+    client = openai.OpenAI(base_url=gateway["base_url"], api_key="not-sent", admin_api_key=admin_key)
+    projects = client.admin.organization.projects
+    assert [project.name for project in projects.list()] == ["First project"]
+    assert call(stack, "/chat/completions", admin_key, {"model": "gpt-4o-mini", "messages": []})[0] == 403
 
 
 def test_status_prints_the_same_object(stack: RunningStack) -> None:
