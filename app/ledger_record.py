@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
 import orjson
+
+from app.usage import Usage
 
 KEPT_DAYS = 400
 COUNTED = ("micro_usd", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
@@ -14,7 +17,7 @@ COUNTED = ("micro_usd", "prompt_tokens", "cached_tokens", "completion_tokens", "
 Outcome = Literal["answered", "broken_off", "expired"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UsageRecord:
     """One request that the upstream may have charged for.
 
@@ -68,6 +71,49 @@ class UsageRecord:
             elif name != "replica":
                 item[name] = {"S": value}
         return item
+
+
+@lru_cache(maxsize=1024)
+def shared(
+    *,
+    organization_id: str,
+    project_id: str,
+    key_id: str,
+    endpoint: str,
+    model: str,
+    replica: str,
+    priced: bool,
+) -> bytes:
+    """The beginning of the encoded records that have all of this in common."""
+    return orjson.dumps(
+        {
+            "organization_id": organization_id,
+            "project_id": project_id,
+            "key_id": key_id,
+            "endpoint": endpoint,
+            "model": model,
+            "replica": replica,
+            "priced": priced,
+        }
+    )[:-1]
+
+
+def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int) -> bytes:
+    """A record as `UsageRecord.encode` spells it, without having been one."""
+    return (
+        b'%b,"request_id":"%b","outcome":"%b","prompt_tokens":%d,"completion_tokens":%d,"micro_usd":%d,'
+        b'"cached_tokens":%d,"reasoning_tokens":%d,"estimated":%b}'
+    ) % (
+        beginning,
+        request_id.encode(),
+        outcome.encode(),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        micro_usd,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        b"true" if usage.estimated else b"false",
+    )
 
 
 _FIELDS = tuple(field.name for field in fields(UsageRecord))
