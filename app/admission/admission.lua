@@ -20,7 +20,7 @@ local UNKNOWN_WAIT_MS = 1000
 local THREE = '<ddd'
 
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
-local pack_three, unpack_three = struct.pack, struct.unpack
+local pack, unpack_three = struct.pack, struct.unpack
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + floor(time[2] / 1000)
@@ -49,14 +49,11 @@ local function save()
   if n > 0 then
     redis.call('HSET', KEYS[1], unpack(pairs_of))
   end
+  changed = {}
 end
 
-local function store_three(field, first, second, third)
-  store(field, pack_three(THREE, first, second, third))
-end
-
-local function three(field)
-  local value = values[field]
+-- The three numbers of a field.
+local function three(value)
   if value then
     return unpack_three(THREE, value)
   end
@@ -76,16 +73,16 @@ local function month_of(ms)
 end
 
 -- The level after what has leaked since, and what is held.
-local function bucket(field, limit, tick)
-  local level, at, held = three(field)
+local function bucket(value, limit, tick)
+  local level, at, held = three(value)
   -- A clock that went back (another node took over) leaks nothing, and does not wait to catch up.
   local ticks = max(0, floor(now / tick) - floor(at / tick))
   return max(0, level - ticks * limit), held
 end
 
 -- Spent in this month, and what is held. A clock that went back does not bring an old month back.
-local function budget(field)
-  local month, spent, held = three(field)
+local function budget(value)
+  local month, spent, held = three(value)
   this_month = this_month or month_of(now)
   if this_month > month then
     return this_month, 0, held
@@ -93,28 +90,36 @@ local function budget(field)
   return month, spent, held
 end
 
+-- A lease: money, meta, number of counts, number of budgets; of each limit: field, limit, period, tick, cost;
+-- then the fields of counts and budgets. Where the counts begin, and the budgets.
+local function parts_of(lease)
+  local first_budget = #lease - lease[4] + 1
+  return first_budget - lease[3], first_budget
+end
+
 -- The fields that a lease holds something of, after `generation`.
 local function fields_of(lease)
   local fields = {'generation'}
-  for i = 1, #lease.limits, 5 do fields[#fields + 1] = lease.limits[i] end
-  for _, field in ipairs(lease.counts) do fields[#fields + 1] = field end
-  for _, field in ipairs(lease.budgets) do fields[#fields + 1] = field end
+  local first_count = parts_of(lease)
+  for i = 5, first_count - 1, 5 do fields[#fields + 1] = lease[i] end
+  for i = first_count, #lease do fields[#fields + 1] = lease[i] end
   return fields
 end
 
 -- Gives a lease back whose fields are loaded. tokens, money: what was used; nil: all that is held.
 local function release(id, lease, tokens, money)
-  for i = 1, #lease.limits, 5 do
-    local field, limit, period, tick, cost = unpack(lease.limits, i, i + 4)
-    local level, held = bucket(field, limit, tick)
-    store_three(field, level + (tokens or cost) * period, now, held - cost)
+  local first_count, first_budget = parts_of(lease)
+  for i = 5, first_count - 1, 5 do
+    local field, limit, period, tick, cost = unpack(lease, i, i + 4)
+    local level, held = bucket(values[field], limit, tick)
+    store(field, pack(THREE, level + (tokens or cost) * period, now, held - cost))
   end
-  for _, field in ipairs(lease.counts) do
-    store(field, tonumber(values[field] or 0) - 1)
+  for i = first_count, first_budget - 1 do
+    store(lease[i], (values[lease[i]] or 0) - 1)
   end
-  for _, field in ipairs(lease.budgets) do
-    local month, spent, held = budget(field)
-    store_three(field, month, spent + (money or lease.money), held - lease.money)
+  for i = first_budget, #lease do
+    local month, spent, held = budget(values[lease[i]])
+    store(lease[i], pack(THREE, month, spent + (money or lease[1]), held - lease[1]))
   end
   redis.call('ZREM', KEYS[2], id)
   redis.call('HDEL', KEYS[3], id)
@@ -130,7 +135,7 @@ local function expire(most)
       load(fields_of(lease))
       release(id, lease)
       redis.call('XADD', KEYS[4], '*', 'id', id, 'generation', values.generation, 'at', now,
-        'expired', lease.meta)
+        'expired', lease[2])
     else
       redis.call('ZREM', KEYS[2], id)
     end
@@ -139,25 +144,27 @@ local function expire(most)
 end
 
 -- reserve: request id, lease in ms, money, tokens, 1 if the request bounds its tokens itself, meta (opaque,
--- told when it expires), number of limits, counts, budgets; then of each limit: field, limit, capacity,
--- period, tick in ms, 1 if it is of tokens, which are held until settled, 0 if it is of requests; of each
--- count: field, most; of each budget: field, limit or -1.
+-- told when it expires), number of limits, counts, budgets; then of each limit: limit, capacity, period, tick
+-- in ms, 1 if it is of tokens, which are held until settled, 0 if it is of requests; of each count: most; of
+-- each budget: limit or -1; then `generation` and the field of each limit, count and budget.
 -- Answers -1: no generation, seed first. 1, generation: reserved. 0, kind, number: refused by that limit,
 -- count or budget. Then in both cases: wait in ms (-1 never, -2 until others settle), now, and of each limit:
 -- remaining, ms until it is full again.
 local function reserve()
-  local id, lease_ms, money, tokens = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+  local id, lease_ms, money, tokens = ARGV[2], ARGV[3] * 1, ARGV[4] * 1, ARGV[5] * 1
   local bounded, limits, counts, budgets = ARGV[6] == '1', ARGV[8] * 1, ARGV[9] * 1, ARGV[10] * 1
-  local first_count = 11 + limits * 6
-  local first_budget = first_count + counts * 2
-  local fields = {'generation'}
-  for i = 11, first_count - 1, 6 do fields[#fields + 1] = ARGV[i] end
-  for i = first_count, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
-  load(fields)
-  if not values.generation then
+  local first_count = 11 + limits * 5
+  local first_budget = first_count + counts
+  local first_field = first_budget + budgets
+  local found = redis.call('HMGET', KEYS[1], unpack(ARGV, first_field))
+  if not found[1] then
     return {-1}
   end
-  expire(EXPIRED_AT_ONCE)
+  values.generation = found[1]
+  if expire(EXPIRED_AT_ONCE) > 0 then
+    save()
+    found = redis.call('HMGET', KEYS[1], unpack(ARGV, first_field))
+  end
 
   local worst, kind, number = 0, '', 0
   local function refuse(severity, of, n)
@@ -165,17 +172,17 @@ local function reserve()
       worst, kind, number = severity, of, n
     end
   end
-  local levels, held_of, cost_of = {}, {}, {}
+  local firsts, helds, costs = {}, {}, {}
   for n = 1, limits do
-    local i = 5 + n * 6
-    local limit, capacity, period = ARGV[i + 1] * 1, ARGV[i + 2] * 1, ARGV[i + 3] * 1
-    local tick, cost = ARGV[i + 4] * 1, 1
-    if ARGV[i + 5] == '1' then
+    local i = 6 + n * 5
+    local limit, capacity, period, tick = ARGV[i] * 1, ARGV[i + 1] * 1, ARGV[i + 2] * 1, ARGV[i + 3] * 1
+    local cost = 1
+    if ARGV[i + 4] == '1' then
       -- One that does not bound itself is not refused for what it could use in the worst case.
       cost = bounded and tokens or min(tokens, capacity / period)
     end
-    local level, held = bucket(ARGV[i], limit, tick)
-    levels[n], held_of[n], cost_of[n] = level, held, cost
+    local level, held = bucket(found[n + 1], limit, tick)
+    firsts[n], helds[n], costs[n] = level, held, cost
     local excess = level + (held + cost) * period - capacity
     if excess > 0 then
       if cost * period > capacity then
@@ -188,26 +195,25 @@ local function reserve()
     end
   end
   for n = 1, counts do
-    local i = first_count + (n - 1) * 2
-    if tonumber(values[ARGV[i]] or 0) >= tonumber(ARGV[i + 1]) then
+    if (found[1 + limits + n] or 0) * 1 >= ARGV[first_count + n - 1] * 1 then
       refuse(UNKNOWN_WAIT_MS, 'count', n)
     end
   end
   local months, spent_of, owed = {}, {}, {}
   for n = 1, budgets do
-    local i = first_budget + (n - 1) * 2
-    local most = tonumber(ARGV[i + 1])
-    months[n], spent_of[n], owed[n] = budget(ARGV[i])
+    local most = ARGV[first_budget + n - 1] * 1
+    local month, spent, held = budget(found[1 + limits + counts + n])
+    months[n], spent_of[n], owed[n] = month, spent, held
     if most >= 0 then
-      if spent_of[n] + money > most then
+      if spent + money > most then
         refuse(HARD, 'budget', n)
-      elseif spent_of[n] + owed[n] + money > most then
+      elseif spent + held + money > most then
         refuse(UNKNOWN_WAIT_MS, 'reserved', n)
       end
     end
   end
 
-  local answer
+  local answer = {1, values.generation, 0, 0, now}
   if worst > 0 then
     local wait = worst
     if worst >= HARD then
@@ -216,42 +222,50 @@ local function reserve()
       wait = -2
     end
     answer = {0, kind, number, wait, now}
-  else
-    answer = {1, values.generation, 0, 0, now}
-    local lease = {limits = {}, counts = {}, budgets = {}, money = money, meta = ARGV[7]}
-    local of_limits, m = lease.limits, 0
-    for n = 1, limits do
-      local i = 5 + n * 6
-      local period, cost = ARGV[i + 3] * 1, cost_of[n]
-      if ARGV[i + 5] == '1' then
-        held_of[n] = held_of[n] + cost
-        of_limits[m + 1], of_limits[m + 2], of_limits[m + 3] = ARGV[i], ARGV[i + 1] * 1, period
-        of_limits[m + 4], of_limits[m + 5] = ARGV[i + 4] * 1, cost
-        m = m + 5
-      else
-        levels[n] = levels[n] + cost * period
-      end
-      store_three(ARGV[i], levels[n], now, held_of[n])
-    end
-    for n = 1, counts do
-      local field = ARGV[first_count + (n - 1) * 2]
-      store(field, tonumber(values[field] or 0) + 1)
-      lease.counts[n] = field
-    end
-    for n = 1, budgets do
-      local field = ARGV[first_budget + (n - 1) * 2]
-      store_three(field, months[n], spent_of[n], owed[n] + money)
-      lease.budgets[n] = field
-    end
-    redis.call('ZADD', KEYS[2], now + lease_ms, id)
-    redis.call('HSET', KEYS[3], id, cmsgpack.pack(lease))
   end
+  local field = first_field
+  local stored, s = {}, 0
+  local lease, l = {money, ARGV[7], counts, budgets}, 4
   for n = 1, limits do
-    local i = 5 + n * 6
-    local period = ARGV[i + 3] * 1
-    local used = levels[n] + held_of[n] * period
-    answer[4 + n * 2] = max(0, floor((ARGV[i + 2] - used) / period))
-    answer[5 + n * 2] = ceil(used / ARGV[i + 1]) * ARGV[i + 4]
+    local i = 6 + n * 5
+    local limit, capacity, period, tick = ARGV[i] * 1, ARGV[i + 1] * 1, ARGV[i + 2] * 1, ARGV[i + 3] * 1
+    local level, held, cost = firsts[n], helds[n], costs[n]
+    field = field + 1
+    if worst == 0 then
+      if ARGV[i + 4] == '1' then
+        held = held + cost
+        lease[l + 1], lease[l + 2], lease[l + 3], lease[l + 4], lease[l + 5] =
+          ARGV[field], limit, period, tick, cost
+        l = l + 5
+      else
+        level = level + cost * period
+      end
+      stored[s + 1], stored[s + 2] = ARGV[field], pack(THREE, level, now, held)
+      s = s + 2
+    end
+    local used = level + held * period
+    answer[4 + n * 2] = max(0, floor((capacity - used) / period))
+    answer[5 + n * 2] = ceil(used / limit) * tick
+  end
+  if worst > 0 then
+    return answer
+  end
+  for n = 1, counts do
+    field, l = field + 1, l + 1
+    lease[l] = ARGV[field]
+    stored[s + 1], stored[s + 2] = ARGV[field], (found[1 + limits + n] or 0) + 1
+    s = s + 2
+  end
+  for n = 1, budgets do
+    field, l = field + 1, l + 1
+    lease[l] = ARGV[field]
+    stored[s + 1], stored[s + 2] = ARGV[field], pack(THREE, months[n], spent_of[n], owed[n] + money)
+    s = s + 2
+  end
+  redis.call('ZADD', KEYS[2], now + lease_ms, id)
+  redis.call('HSET', KEYS[3], id, cmsgpack.pack(lease))
+  if s > 0 then
+    redis.call('HSET', KEYS[1], unpack(stored))
   end
   return answer
 end
@@ -263,8 +277,8 @@ end
 -- Answers -1: no generation. -2, generation: another one, nothing done. 1: settled. 2: charged or appended
 -- without a lease. 0: that has been done before.
 local function settle()
-  local id, generation, tokens, money = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-  local record, if_gone, at = ARGV[6], ARGV[7], tonumber(ARGV[8])
+  local id, generation, tokens, money = ARGV[2], ARGV[3], ARGV[4] * 1, ARGV[5] * 1
+  local record, if_gone, at = ARGV[6], ARGV[7], ARGV[8] * 1
   local packed = redis.call('HGET', KEYS[3], id)
   local lease = packed and cmsgpack.unpack(packed)
   load(lease and fields_of(lease) or {'generation'})
@@ -288,11 +302,11 @@ local function settle()
       local this = month_of(now)
       for i = 9, #ARGV do
         load({ARGV[i]})
-        local month, spent, held = budget(ARGV[i])
+        local month, spent, held = budget(values[ARGV[i]])
         if at == 0 or month_of(at) == this then
           spent = spent + money
         end
-        store_three(ARGV[i], month, spent, held)
+        store(ARGV[i], pack(THREE, month, spent, held))
       end
     end
   end
@@ -313,7 +327,7 @@ local function seed()
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   store('generation', ARGV[2])
   for i = 4, #ARGV, 2 do
-    store_three(ARGV[i], ARGV[3], ARGV[i + 1], 0)
+    store(ARGV[i], pack(THREE, ARGV[3], ARGV[i + 1], 0))
   end
   return {1, ARGV[2]}
 end
@@ -325,7 +339,7 @@ elseif operation == 'settle' then
   answer = settle()
 elseif operation == 'sweep' then
   load({'generation'})
-  answer = {values.generation and expire(tonumber(ARGV[2])) or 0}
+  answer = {values.generation and expire(ARGV[2] * 1) or 0}
 elseif operation == 'seed' then
   answer = seed()
 elseif operation == 'void' then

@@ -80,12 +80,14 @@ class Plan:
         """As admission.lua takes them."""
         arguments: list[Argument] = [len(self.rates), len(self.counts), len(self.budgets)]
         for rate in self.rates:
-            arguments += (rate.field, rate.limit, rate.capacity, rate.period, rate.tick_ms)
+            arguments += (rate.limit, rate.capacity, rate.period, rate.tick_ms)
             arguments.append(1 if rate.what == "tokens" else 0)
-        for count in self.counts:
-            arguments += (count.field, count.most)
-        for budget in self.budgets:
-            arguments += (budget.field, -1 if budget.limit is None else budget.limit)
+        arguments += [count.most for count in self.counts]
+        arguments += [-1 if budget.limit is None else budget.limit for budget in self.budgets]
+        arguments.append("generation")
+        arguments += [rate.field for rate in self.rates]
+        arguments += [count.field for count in self.counts]
+        arguments += [budget.field for budget in self.budgets]
         return tuple(arguments)
 
     @cached_property
