@@ -240,8 +240,12 @@ class Ledger:
         if not await self._valkey.execute("SET", lock, self._replica, "NX", "PX", DRAIN_ALONE_FOR_MS):
             return
         try:
-            while entries := await self._valkey.execute("XRANGE", outbox, "-", "+", "COUNT", MAX_RECORDS):
+            while True:
+                entries = await self._valkey.execute("XRANGE", outbox, "-", "+", "COUNT", MAX_RECORDS)
                 await self._move(organization_id, outbox, entries)
+                if len(entries) < MAX_RECORDS:
+                    # What has come since then makes a fuller transaction on the next tick.
+                    break
                 await self._valkey.execute("PEXPIRE", lock, DRAIN_ALONE_FOR_MS)
         finally:
             with contextlib.suppress(ValkeyUnavailableError, ValkeyReplyError):
@@ -250,14 +254,13 @@ class Ledger:
     async def _move(self, organization_id: str, outbox: str, entries: Sequence[Any]) -> None:
         groups: dict[str, list[UsageRecord]] = defaultdict(list)
         for _, fields in entries:
-            entry = dict(zip(fields[::2], fields[1::2], strict=True))
-            data = entry.get(b"record") or entry[b"expired"]
+            _id, generation, at, data = fields[1::2]
             try:
-                record = decode(data, int(entry[b"at"]))
+                record = decode(data, int(at))
             except (ValueError, TypeError, KeyError) as damaged:
                 log_exception("usage_damaged", damaged)
                 continue
-            groups[entry[b"generation"].decode()].append(record)
+            groups[generation.decode()].append(record)
         for generation, records in groups.items():
             written = await self._table.write(organization_id, generation, records)
             in_table = [record for record in records if record.request_id in written.recorded]
@@ -265,7 +268,8 @@ class Ledger:
                 if record.request_id not in written.recorded:
                     await self._charge_elsewhere(record, generation)
             await self._recorded(organization_id, in_table)
-        await self._valkey.execute("XDEL", outbox, *(entry_id for entry_id, _ in entries))
+        if entries:
+            await self._valkey.execute("XDEL", outbox, *(entry_id for entry_id, _ in entries))
 
     async def _charge_elsewhere(self, record: UsageRecord, over: str) -> None:
         """A record of the outbox whose generation is over before it came into the table."""
