@@ -23,7 +23,7 @@ _FORMAT = b"1"
 _LONG_NUMBER = re.compile(rb"[0-9.]{16}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """What the cache said. `answer`: on a hit. `slot`: where a complete answer belongs, None when nowhere."""
 
@@ -32,7 +32,7 @@ class Lookup:
     slot: "Slot | None" = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Slot:
     """A place for one answer. `epoch`: the namespace's when the request began."""
 

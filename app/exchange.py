@@ -21,7 +21,7 @@ EVENT_STREAM: tuple[Header, ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
-WATCH_AFTER_S = 0.02
+WATCH_AFTER_S = 0.1
 """Requests that take no longer than this spare themselves the watch for a client that leaves."""
 
 CLIENT_GONE_STATUS = 499
