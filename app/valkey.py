@@ -211,14 +211,16 @@ class Valkey:
 
     def ask(self, packed: bytes) -> "asyncio.Future[Any]":
         """The same for what `command` has made."""
+        if self._connection is not None:
+            return self._connection.ask(packed)
         future = asyncio.get_running_loop().create_future()
-        self.tell(packed, future)
+        _tell(future, ValkeyUnavailableError(self.trouble or "not connected"))
         return future
 
-    def tell(self, packed: bytes, told: "asyncio.Future[Any] | Told") -> None:
+    def tell(self, packed: bytes, told: Told) -> None:
         """The same for whom a call is enough, with the reply or its exception; perhaps at once."""
         if self._connection is None:
-            _tell(told, ValkeyUnavailableError(self.trouble or "not connected"))
+            told(ValkeyUnavailableError(self.trouble or "not connected"))
         else:
             self._connection.send(packed, told)
 
