@@ -4,12 +4,15 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from app.body import FREE_BYTES, BodyRoom
+from app.deadlines import Deadlines
 from app.errors import ApiError, Header, body_too_large, encoded_body
+from app.protocol import WHOLE_ANSWER, WholeAnswer
 from app.telemetry import RequestRecord
 
 ErrorEvent = Callable[[Mapping[str, object]], bytes]
@@ -20,7 +23,7 @@ EVENT_STREAM: tuple[Header, ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
-WATCH_AFTER_S = 0.02
+WATCH_AFTER_S = 0.1
 """Requests that take no longer than this spare themselves the watch for a client that leaves."""
 
 CLIENT_GONE_STATUS = 499
@@ -47,6 +50,7 @@ class Exchange:
         "_room",
         "_send",
         "_taken_bytes",
+        "_whole_answer",
         "headers",
         "record",
     )
@@ -61,6 +65,8 @@ class Exchange:
         self._ended = False
         self._error_event: ErrorEvent | None = None
         self._room = room
+        extension: Any = scope.get("extensions", {}).get(WHOLE_ANSWER)
+        self._whole_answer: WholeAnswer | None = extension and extension["send"]
         self._taken_bytes = 0
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
@@ -121,8 +127,14 @@ class Exchange:
 
     async def answer(self, status: int, body: bytes, headers: tuple[Header, ...] = (JSON,)) -> None:
         """The whole answer at once."""
-        await self._begin(status, [*self.headers, *headers, (b"content-length", str(len(body)).encode())])
-        await self._end(body)
+        all_headers = [*self.headers, *headers, (b"content-length", b"%d" % len(body))]
+        if self._whole_answer is None:
+            await self._begin(status, all_headers)
+            await self._end(body)
+        else:
+            self._note_begin(status)
+            self._ended = True
+            await self._whole_answer(status, all_headers, body)
 
     async def answer_json(self, status: int, value: object) -> None:
         await self.answer(status, orjson.dumps(value))
@@ -160,10 +172,13 @@ class Exchange:
 
     async def _begin(self, status: int, headers: list[Header]) -> None:
         # Before the first await: a ping that is due now must not send a second status line.
+        self._note_begin(status)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _note_begin(self, status: int) -> None:
         self._begun = True
         self.record.status = status
         self.record.first_byte_ms = self.record.elapsed_ms()
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, chunk: bytes) -> None:
         self._ended = True
@@ -173,7 +188,7 @@ class Exchange:
 class ClientWatch:
     """See `Exchange.while_client_stays`."""
 
-    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_watcher")
 
     def __init__(self, exchange: Exchange, receive: Receive) -> None:
         self._exchange = exchange
@@ -183,9 +198,9 @@ class ClientWatch:
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+        _UNWATCHED.set(self)
 
-    def _start(self) -> None:
+    def passed(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
 
     async def __aexit__(
@@ -194,7 +209,7 @@ class ClientWatch:
         exception: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        _UNWATCHED.clear(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self._gone and isinstance(exception, asyncio.CancelledError):
@@ -209,3 +224,6 @@ class ClientWatch:
         if not self._exchange.ended and self._task is not None:
             self._gone = True
             self._task.cancel()
+
+
+_UNWATCHED = Deadlines(WATCH_AFTER_S)
