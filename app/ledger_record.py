@@ -1,10 +1,10 @@
 """What one request used: as the outbox carries it and as the table keeps it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 import orjson
@@ -53,44 +53,67 @@ class UsageRecord:
         """As 2026-11, in UTC."""
         return _date(self.at_ms // DAY_MS)[:7]
 
-    def item(self) -> dict[str, Any]:
-        """The table's item; whoever writes it twice writes the same."""
-        at_ms = self.at_ms
-        return {
-            **record_address(self.request_id),
-            "gsi1pk": {"S": f"USAGE#{self.project_id}#{_date(at_ms // DAY_MS)}"},
-            "gsi1sk": {"S": f"{at_ms:013}#{self.request_id}"},
-            "expires_at": {"N": str(at_ms // 1000 + KEPT_DAYS * 86_400)},
-            "request_id": {"S": self.request_id},
-            **_attributes(
-                organization_id=self.organization_id,
-                project_id=self.project_id,
-                key_id=self.key_id,
-                endpoint=self.endpoint,
-                model=self.model,
-                outcome=self.outcome,
-                estimated=self.estimated,
-                priced=self.priced,
-            ),
-            "prompt_tokens": {"N": str(self.prompt_tokens)},
-            "completion_tokens": {"N": str(self.completion_tokens)},
-            "micro_usd": {"N": str(self.micro_usd)},
-            "cached_tokens": {"N": str(self.cached_tokens)},
-            "reasoning_tokens": {"N": str(self.reasoning_tokens)},
-            "at_ms": {"N": str(at_ms)},
+    def item(self) -> orjson.Fragment:
+        """The table's item, in DynamoDB's JSON; whoever writes it twice writes the same."""
+        at_ms, request_id = self.at_ms, self.request_id.encode()
+        beginning = _beginning_of_item(
+            self.organization_id,
+            self.project_id,
+            self.key_id,
+            self.endpoint,
+            self.model,
+            self.outcome,
+            self.estimated,
+            self.priced,
+            _date(at_ms // DAY_MS),
+        )
+        return orjson.Fragment(
+            b'%b,"pk":{"S":"REQUEST#%b"},"gsi1sk":{"S":"%013d#%b"},"request_id":{"S":"%b"},'
+            b'"expires_at":{"N":"%d"},"at_ms":{"N":"%d"},"prompt_tokens":{"N":"%d"},'
+            b'"completion_tokens":{"N":"%d"},"micro_usd":{"N":"%d"},"cached_tokens":{"N":"%d"},'
+            b'"reasoning_tokens":{"N":"%d"}}'
+            % (
+                *(beginning, request_id, at_ms, request_id, request_id),
+                *(at_ms // 1000 + KEPT_DAYS * 86_400, at_ms, self.prompt_tokens),
+                *(self.completion_tokens, self.micro_usd, self.cached_tokens),
+                self.reasoning_tokens,
+            )
+        )
+
+
+@lru_cache(maxsize=1024)
+def _beginning_of_item(
+    organization_id: str,
+    project_id: str,
+    key_id: str,
+    endpoint: str,
+    model: str,
+    outcome: str,
+    estimated: bool,
+    priced: bool,
+    date: str,
+) -> bytes:
+    """What the items of a key and model have in common on one day."""
+    return orjson.dumps(
+        {
+            "sk": {"S": "USAGE"},
+            "gsi1pk": {"S": f"USAGE#{project_id}#{date}"},
+            "organization_id": {"S": organization_id},
+            "project_id": {"S": project_id},
+            "key_id": {"S": key_id},
+            "endpoint": {"S": endpoint},
+            "model": {"S": model},
+            "outcome": {"S": outcome},
+            "estimated": {"BOOL": estimated},
+            "priced": {"BOOL": priced},
         }
+    )[:-1]
 
 
 @lru_cache(maxsize=8)
 def _date(day: int) -> str:
     """As 2026-11-30, of a day of unix time in UTC."""
     return datetime.fromtimestamp(day * DAY_MS // 1000, UTC).date().isoformat()
-
-
-@lru_cache(maxsize=1024)
-def _attributes(**given: str | bool) -> dict[str, Any]:
-    """What many items have in common, in DynamoDB's form; to be copied."""
-    return {name: {"BOOL" if isinstance(value, bool) else "S": value} for name, value in given.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -137,10 +160,12 @@ def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, mi
 
 
 def decode(data: bytes, at_ms: int) -> UsageRecord:
-    """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
-    fields = orjson.loads(data)
-    fields["at_ms"] = at_ms
-    return UsageRecord(**fields)
+    """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError, KeyError."""
+    encoded = _ENCODED(orjson.loads(data))
+    return UsageRecord(*encoded, at_ms)  # type: ignore[call-arg] # its length is unknown to mypy
+
+
+_ENCODED = itemgetter(*(field.name for field in fields(UsageRecord) if field.name != "at_ms"))
 
 
 def record_address(request_id: str) -> dict[str, Any]:

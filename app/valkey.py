@@ -135,8 +135,7 @@ class _Connection(asyncio.Protocol):
         try:
             reply = self._reader.gets()
             while reply is not False:
-                waiter, _ = self._waiting.popleft()
-                _tell(waiter, reply)
+                _tell(self._waiting.popleft()[0], reply)
                 if isinstance(reply, ValkeyReplyError) and reply.code in _USELESS:
                     self.fail(f"the server answered {reply.code}")
                 reply = self._reader.gets()

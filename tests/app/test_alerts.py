@@ -5,15 +5,14 @@ import secrets
 from typing import Any
 
 import pytest
-from aiobotocore.session import get_session
 from botocore.exceptions import EndpointConnectionError
 
 from app.alerts import Alerts, message
 from app.ledger_table import LedgerTable
 from app.limits import NO_LIMITS, Limits
 from app.owners import Owners
-from tests.app.conftest import REGION, TABLE, Aws
-from tests.app.test_ledger_table import record
+from tests.app.conftest import TABLE, Aws
+from tests.app.test_ledger_table import ledger_client, record
 
 
 class People:
@@ -42,13 +41,7 @@ class OneOwner:
 async def test_thresholds(aws: Aws) -> None:
     organization = f"org-{secrets.token_hex(4)}"
     people = People()
-    async with get_session().create_client(
-        "dynamodb",
-        endpoint_url=aws.endpoint_url,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    ) as client:
+    async with ledger_client(aws) as client:
         table = LedgerTable(client, TABLE)
         replicas = [Alerts(OneOwner(), table, client, TABLE, people, "arn") for _ in range(3)]
         await table.begin_generation(organization, "g", "2026-11")
