@@ -61,6 +61,7 @@ def interface_endpoints(
             vpc_id=network.vpc_id,
             subnet_ids=network.private_subnet_ids,
             security_group_id=security_groups.endpoints_id,
+            execute_command=config.enable_execute_command,
         ),
         on_aws,
     )

@@ -22,6 +22,7 @@ from infra.container import CONTAINER_PORT
 from infra.domain import Domain, DomainArgs
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
+from infra.execute_command import warn_in_production
 from infra.firewall import Firewall, FirewallArgs
 from infra.image import Image, ImageArgs
 from infra.layers import Compute, Foundation, State
@@ -64,7 +65,7 @@ def foundation(config: StackConfig) -> Foundation:
         providers=[provider], transformations=[bounding(boundary.arn, role_path(config.name_prefix))]
     )
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
-    log_names = LogNames.of(config.name_prefix)
+    log_names = LogNames.of(config.name_prefix, config.enable_execute_command)
     encryption = Encryption(
         "encryption",
         EncryptionArgs(
@@ -212,6 +213,8 @@ def state(config: StackConfig, base: Foundation) -> State:
 
 def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State) -> Compute:
     """Image, roles, task, the service that runs it, and how many it runs."""
+    if config.enable_execute_command and config.is_production:
+        warn_in_production()
     registry = Registry(
         "registry",
         RegistryArgs(key_arn=base.encryption.key_arn, deletion_protection=config.deletion_protection),
@@ -239,6 +242,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             table_arn=kept.storage.table_arn,
             bucket_arn=kept.storage.bucket_arn,
             alert_topic_arn=base.alerts.topic_arn,
+            session_log_group=base.logs.sessions,
         ),
         base.on_aws,
     )
@@ -277,12 +281,18 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             region=config.region,
             log_group=base.logs.gateway.name,
             stop_timeout_s=config.streaming.stop_timeout_s,
+            execute_command=config.enable_execute_command,
         ),
         base.on_aws,
     )
     cluster = Cluster(
         "cluster",
-        ClusterArgs(cluster_name=config.name_prefix, insights_log_group=base.logs.container_insights),
+        ClusterArgs(
+            cluster_name=config.name_prefix,
+            key_arn=base.encryption.key_arn,
+            insights_log_group=base.logs.container_insights,
+            session_log_group=base.logs.sessions,
+        ),
         base.on_aws,
     )
     service = Service(
@@ -294,6 +304,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             subnet_ids=base.network.private_subnet_ids,
             security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
+            execute_command=config.enable_execute_command,
             alarm_names=guard(config, base, front).names,
             after=[
                 *base.endpoints,

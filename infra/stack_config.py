@@ -87,6 +87,7 @@ class StackConfig(BaseModel):
     in_flight_per_task: Annotated[Integer, Field(ge=1, le=1000)]
     schedule_timezone: TimeZone
     scheduled_floors: ScheduledFloors
+    enable_execute_command: Boolean
 
     cache_node_type: CacheNodeType
     cache_replicas: Annotated[Integer, Field(ge=0, le=5)]

@@ -20,6 +20,7 @@ from policy.container import (
     secrets_come_by_reference,
 )
 from policy.encryption import cache_is_authenticated_over_tls, encrypted_with_the_stacks_key, keys_rotate
+from policy.execute_command import nobody_can_enter_by_accident, sessions_are_logged
 from policy.front import (
     balancers_keep_access_logs,
     firewall_logs_hold_no_key,
@@ -40,7 +41,12 @@ from policy.network import (
     public_ingress_only_at_the_balancer,
     security_groups_are_acyclic,
 )
-from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
+from policy.operators import (
+    operators_do_not_read_data,
+    operators_enter_no_task,
+    roles_are_bounded,
+    workflows_are_known,
+)
 from policy.resource import Resource, containers
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
@@ -269,9 +275,12 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         nobody_is_everybody,
         services_act_for_this_account_only,
         autoscaling_owns_the_number_of_tasks,
-        roles_are_bounded,  # these three in test_operators.py
+        roles_are_bounded,  # these four in test_operators.py
         workflows_are_known,
         operators_do_not_read_data,
+        operators_enter_no_task,
+        sessions_are_logged,  # these two in test_execute_command.py
+        nobody_can_enter_by_accident,
         spending_is_watched,  # in test_spend.py
     }
     assert {case[0] for case in CASES} | by_hand == set(INVARIANTS)
