@@ -25,6 +25,7 @@ from infra.environment import plain_environment, secret_environment
 from infra.execute_command import warn_in_production
 from infra.firewall import Firewall, FirewallArgs
 from infra.image import Image, ImageArgs
+from infra.image_check import image_must_be_there
 from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
 from infra.networking import interface_endpoints, place
@@ -282,6 +283,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             log_group=base.logs.gateway.name,
             stop_timeout_s=config.streaming.stop_timeout_s,
             execute_command=config.enable_execute_command,
+            hooks=image_must_be_there(image.uri, config.region) if config.image_digest else None,
         ),
         base.on_aws,
     )

@@ -14,7 +14,7 @@ from infra.execute_command import volumes
 @dataclass(frozen=True)
 class TaskArgs:
     """cpu: units, 1024 is one vCPU. memory_mib: a size that Fargate offers with cpu.
-    execute_command: whether people may run commands inside."""
+    execute_command: whether people may run commands inside. hooks: run around each revision's making."""
 
     family: str
     cpu: int
@@ -28,6 +28,7 @@ class TaskArgs:
     log_group: pulumi.Input[str]
     stop_timeout_s: int
     execute_command: bool
+    hooks: pulumi.ResourceHookBinding | None
 
 
 class Task(pulumi.ComponentResource):
@@ -51,7 +52,7 @@ class Task(pulumi.ComponentResource):
             volumes=volumes() if args.execute_command else None,
             # A deployment that rolls back needs the revision before this one, so that one is left in place.
             skip_destroy=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=args.hooks),
         )
         self.definition_arn = definition.arn
         self.register_outputs({"definition_arn": self.definition_arn})
