@@ -21,6 +21,7 @@ def place(
     """The network. What flows in one of somebody else's is not ours to record."""
     if config.vpc_id is not None:
         given = ExistingNetworkArgs(
+            region=config.region,
             vpc_id=config.vpc_id,
             public_subnet_ids=config.public_subnet_ids,
             private_subnet_ids=config.private_subnet_ids,

@@ -15,5 +15,6 @@ def put_promoted(aws: LocalAws, repository_url: str, digest: str) -> None:
     manifest = {"schemaVersion": 2, "mediaType": IMAGE_TYPES[0], "layers": []}
     aws.call(
         "ecr", "put_image",
-        repositoryName=repository_url.partition("/")[2], imageManifest=json.dumps(manifest), imageDigest=digest,
+        repositoryName=repository_url.partition("/")[2],
+        imageManifest=json.dumps(manifest), imageDigest=digest,
     )  # fmt: skip
