@@ -80,6 +80,15 @@ def test_a_type_that_nobody_handles_is_named_to_the_engine(plugin: Any) -> None:
     assert "local AWS does not know the resource type aws:sqs/queue:Queue" in str(refused.value)
 
 
+def test_a_deleted_secret_waits_out_its_recovery_window(plugin: Any, aws: LocalAws, unique: str) -> None:
+    kind, inputs = "aws:secretsmanager/secret:Secret", {"name": unique, "recoveryWindowInDays": 7.0}
+    made = create(plugin, kind, "vault", inputs)
+    request = provider_pb2.DeleteRequest(id=made.id, type=kind, properties=struct(inputs))
+    request.old_inputs.CopyFrom(struct(inputs))
+    plugin.Delete(request)
+    assert "DeletedDate" in aws.call("secretsmanager", "describe_secret", SecretId=unique)
+
+
 def test_equal_inputs_are_no_change_and_others_name_what_differs(plugin: Any) -> None:
     old = struct({"name": "a", "retentionInDays": 7.0})
     same = plugin.Diff(provider_pb2.DiffRequest(old_inputs=old, news=old))
