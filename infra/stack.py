@@ -65,6 +65,7 @@ def foundation(config: StackConfig) -> Foundation:
     on_aws = pulumi.ResourceOptions(
         providers=[provider], transformations=[bounding(boundary.arn, role_path(config.name_prefix))]
     )
+    lasting = pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(protect=config.deletion_protection))
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
     log_names = LogNames.of(config.name_prefix, config.enable_execute_command)
     encryption = Encryption(
@@ -105,7 +106,7 @@ def foundation(config: StackConfig) -> Foundation:
         ),
         on_aws,
     )
-    network = place(config, on_aws, logs.flow_logs.arn, account_id)
+    network = place(config, lasting, logs.flow_logs.arn, account_id)
     security_groups = SecurityGroups(
         "security-groups",
         SecurityGroupsArgs(
@@ -116,13 +117,14 @@ def foundation(config: StackConfig) -> Foundation:
             upstream_ports=upstream_ports(config.openai_base_url),
             interface_endpoints=config.interface_endpoints,
         ),
-        on_aws,
+        lasting,
     )
     endpoints = interface_endpoints(config, on_aws, network, security_groups)
     return Foundation(
         unbounded,
         boundary.arn,
         on_aws,
+        lasting,
         account_id,
         encryption,
         logs,
@@ -142,7 +144,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             kept_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
         ),
-        base.on_aws,
+        base.lasting,
     )
     front = Balancer(
         "balancer",
@@ -159,7 +161,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             log_prefix=PREFIX,
             log_policies=logs.policies,
         ),
-        base.on_aws,
+        base.lasting,
     )
     Firewall(
         "firewall",
@@ -168,7 +170,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             log_group_arn=base.logs.firewall.arn,
             requests_per_address=config.requests_per_address,
         ),
-        base.on_aws,
+        base.lasting,
     )
     return front
 
@@ -191,7 +193,7 @@ def state(config: StackConfig, base: Foundation) -> State:
             records_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
         ),
-        base.on_aws,
+        base.lasting,
     )
     cache = Cache(
         "cache",
@@ -258,7 +260,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 "cache": SecretReaders(kept.vault.cache_arn),
             },
         ),
-        base.on_aws,
+        base.lasting,
     )
     task = Task(
         "task",
@@ -324,7 +326,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 ),
             ),
         ),
-        base.on_aws,
+        base.lasting,
     )
     Scaling(
         "scaling",

@@ -436,9 +436,24 @@ def test_a_resource_of_the_default_provider_is_said(graph: Graph) -> None:
     assert [s for s in everything_is_tagged([*graph, stray]) if s.startswith("Queue stray lacks the tags")]
 
 
-def test_what_pulumi_may_delete_in_production_is_said(graph: Graph) -> None:
-    changed = [replace(r, protect=False) if r.type.endswith(":Table") else r for r in graph]
-    assert production_is_protected(changed) == ["Table gateway is not protected in Pulumi"]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Table", "gateway"),
+        ("Service", "service"),
+        ("Record", "balancer-alias"),
+        ("RouteTableAssociation", "network-private-0"),
+        ("SecurityGroupIngressRule", "balancer-to-tasks"),
+        ("WebAclAssociation", "firewall"),
+        ("BucketPublicAccessBlock", "data"),
+        ("SecretPolicy", "secret-access-openai"),
+    ],
+)
+def test_what_pulumi_may_delete_in_production_is_said(kind: str, name: str, graph: Graph) -> None:
+    changed = [
+        replace(r, protect=False) if r.type.endswith(f":{kind}") and r.name == name else r for r in graph
+    ]
+    assert production_is_protected(changed) == [f"{kind} {name} is not protected in Pulumi"]
 
 
 def test_setting_back_the_number_of_tasks_is_said(graph: Graph) -> None:
