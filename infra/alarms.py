@@ -329,7 +329,7 @@ def _upstream(watched: Watched) -> list[Alarm]:
     return [
         Alarm(
             "upstream-throttles",
-            f"OpenAI turned {FEWEST_REQUESTS} requests or more away in five minutes (429), retries included. "
+            f"OpenAI turned {FEWEST_REQUESTS} requests or more away in five minutes (429), after retries. "
             "Ask OpenAI for a higher rate limit, add a deployment, or lower the limits of keys and projects.",
             [watched.upstream_throttles],
             FEWEST_REQUESTS,

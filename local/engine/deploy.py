@@ -160,7 +160,7 @@ def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[Created
         rest += lines.read()
         *whole, rest = rest.split("\n")
         for line in whole:
-            created = _event(json.loads(line), started)
+            created = created_by(json.loads(line), started)
             if created is not None:
                 yield created
         if ended:
@@ -171,11 +171,13 @@ def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[Created
             continue
 
 
-def _event(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
+def created_by(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
     """The resource that an event says was created. started: URN -> when, in whole s since the epoch."""
     before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
     metadata = (before or after or {}).get("metadata")
     if metadata is None or not metadata["type"].startswith(("aws:", "docker-build:")):
+        return None
+    if metadata["op"] == "same":
         return None
     urn = metadata["urn"]
     if before is not None:

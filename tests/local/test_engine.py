@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from infra.config import ROOT
 from local.aws.client import LocalAws
 from local.components import inherited_environment
-from local.engine.deploy import complaint, pulumi, run_engine
+from local.engine.deploy import complaint, created_by, pulumi, run_engine
 from local.program import ProgramError
 from local.provider.mocks import CreatedResource
 
@@ -119,6 +119,18 @@ def test_a_failed_update_tells_its_errors_and_not_their_consequences() -> None:
 """
     assert complaint(log) == "error: local AWS does not know the resource type aws:sqs/queue:Queue"
     assert complaint("error: unknown flag: --event-log") == "error: unknown flag: --event-log"
+
+
+def test_only_what_an_update_made_is_told() -> None:
+    def ended(op: str) -> dict[str, Any]:
+        urn = f"urn:pulumi:prod::p::{LOG_GROUP}::logs"
+        metadata = {"type": LOG_GROUP, "urn": urn, "op": op, "new": {"id": "/logs"}}
+        return {"timestamp": 7, "resOutputsEvent": {"metadata": metadata}}
+
+    made = created_by(ended("create"), {})
+    assert made is not None
+    assert (made.type, made.name, made.id) == (LOG_GROUP, "logs", "/logs")
+    assert created_by(ended("same"), {}) is None
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the Pulumi CLI on the PATH")
