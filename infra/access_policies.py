@@ -90,6 +90,7 @@ def reader_statements(reach: Reach) -> list[Statement]:
             [reach.repository_arn],
         ),
         _no_data(reach),
+        _no_shell(),
     ]
 
 
@@ -143,6 +144,7 @@ def deployer_statements(reach: Reach, own_role_arns: Sequence[pulumi.Input[str]]
             "Resource": [*own_role_arns, reach.boundary_arn],
         },
         _no_data(reach),
+        _no_shell(),
     ]
 
 
@@ -158,3 +160,8 @@ def _no_data(reach: Reach) -> Statement:
             pulumi.Output.concat(reach.bucket_arn, "/*"),
         ],
     }
+
+
+def _no_shell() -> Statement:
+    """Inside a task one has the gateway's own rights; who may enter is for a person's role to say."""
+    return {"Sid": "TasksStayShut", "Effect": "Deny", "Action": ["ecs:ExecuteCommand"], "Resource": ["*"]}

@@ -160,11 +160,19 @@ class Watched:
     nat_gateway_ids: Sequence[pulumi.Input[str]]
     certificate_arn: pulumi.Input[str] | None
     stopped_tasks: Metric
+    upstream_throttles: Metric
 
 
 def service_alarms(watched: Watched) -> list[Alarm]:
     """Everything that people are told of and that rolls nothing back."""
-    return [*_front(watched), *_tasks(watched), *_cache(watched), *_table(watched), *_ways_out(watched)]
+    return [
+        *_front(watched),
+        *_tasks(watched),
+        *_cache(watched),
+        *_table(watched),
+        *_upstream(watched),
+        *_ways_out(watched),
+    ]
 
 
 def _front(watched: Watched) -> list[Alarm]:
@@ -313,6 +321,21 @@ def _table(watched: Watched) -> list[Alarm]:
             [Metric("AWS/DynamoDB", f"{way}ThrottleEvents", table, "Sum") for way in ("Read", "Write")],
             0,
             "SUM(METRICS())",
+        )
+    ]
+
+
+def _upstream(watched: Watched) -> list[Alarm]:
+    return [
+        Alarm(
+            "upstream-throttles",
+            f"OpenAI turned {FEWEST_REQUESTS} requests or more away in five minutes (429), after retries. "
+            "Ask OpenAI for a higher rate limit, add a deployment, or lower the limits of keys and projects.",
+            [watched.upstream_throttles],
+            FEWEST_REQUESTS,
+            comparison="GreaterThanOrEqualToThreshold",
+            period_s=FIVE_MINUTES_S,
+            periods=1,
         )
     ]
 

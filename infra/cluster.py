@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.execute_command import cluster_configuration
+
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """insights_log_group: where Container Insights reports to; None turns them off."""
+    """insights_log_group: where Container Insights reports to; None turns them off.
+    session_log_group: keeps what people do inside tasks; None where nobody may enter them."""
 
     cluster_name: str
+    key_arn: pulumi.Input[str]
     insights_log_group: aws.cloudwatch.LogGroup | None
+    session_log_group: aws.cloudwatch.LogGroup | None
 
 
 class Cluster(pulumi.ComponentResource):
@@ -27,11 +32,12 @@ class Cluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Cluster", name, None, opts)
-        insights = args.insights_log_group
+        insights, sessions = args.insights_log_group, args.session_log_group
         cluster = aws.ecs.Cluster(
             name,
             name=args.cluster_name,
             settings=[{"name": "containerInsights", "value": "disabled" if insights is None else "enhanced"}],
+            configuration=None if sessions is None else cluster_configuration(args.key_arn, sessions),
             # ECS makes a missing log group itself, without key and retention.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[] if insights is None else [insights]),
         )

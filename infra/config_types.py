@@ -1,7 +1,7 @@
 """The domain types of a stack's config: text in, a checked value out, a remedy with every refusal.
 
 Each refusal is a `PydanticCustomError` whose context holds `remedy`, a value that would be accepted;
-`infra.config` turns it into the `pulumi config set` command that mends the problem.
+`infra.config_problems` turns it into the `pulumi config set` command that mends the problem.
 """
 
 import json

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.execute_command import mount_points
+
 CONTAINER_NAME = "gateway"
 CONTAINER_PORT = 8080
 USER = "10001:10001"
@@ -19,7 +21,7 @@ LOG_BUFFER = "25m"
 @dataclass(frozen=True)
 class Container:
     """environment: name -> value, in plain sight. secrets: name -> ARN that ECS resolves at the start.
-    stop_timeout_s: from SIGTERM to SIGKILL."""
+    stop_timeout_s: from SIGTERM to SIGKILL. execute_command: whether people may run commands inside."""
 
     image: str
     environment: Mapping[str, str]
@@ -27,6 +29,7 @@ class Container:
     region: str
     log_group: str
     stop_timeout_s: int
+    execute_command: bool = False
 
 
 def container_definitions(container: Container) -> str:
@@ -68,7 +71,7 @@ def _definition(container: Container) -> dict[str, Any]:
                 "mode": "non-blocking",
             },
         },
-        "mountPoints": [],
+        "mountPoints": mount_points() if container.execute_command else [],
         "systemControls": [],
         "volumesFrom": [],
     }

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.execute_command import ENDPOINT
+
 SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns")
 """What ECS calls to start a task, and what the gateway calls; S3 and DynamoDB have gateway endpoints."""
 
 
 @dataclass(frozen=True)
 class EndpointsArgs:
-    """subnet_ids: one a zone, where tasks run. security_group_id: admits tasks on 443."""
+    """subnet_ids: one a zone, where tasks run. security_group_id: admits tasks on 443.
+    execute_command: whether sessions inside tasks need one too."""
 
     region: str
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
+    execute_command: bool
 
 
 class Endpoints(pulumi.ComponentResource):
@@ -42,6 +46,6 @@ class Endpoints(pulumi.ComponentResource):
                 tags={"Name": f"{name}-{service}"},
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for service in SERVICES
+            for service in (*SERVICES, *([ENDPOINT] if args.execute_command else []))
         ]
         self.register_outputs({})

@@ -22,11 +22,14 @@ from infra.vault import Vault
 @dataclass(frozen=True)
 class Foundation:
     """What everything stands on. on_aws: the provider that tags every resource, and every role's boundary.
+    lasting: the same, and Pulumi deletes none of it where the config protects; for what requests go through
+    and what keeps data closed, which ordinary changes neither remove nor replace.
     unbounded: the provider alone, for the roles of people and workflows. boundary_arn: of the boundary."""
 
     unbounded: pulumi.ResourceOptions
     boundary_arn: pulumi.Output[str]
     on_aws: pulumi.ResourceOptions
+    lasting: pulumi.ResourceOptions
     account_id: pulumi.Output[str]
     encryption: Encryption
     logs: Logs

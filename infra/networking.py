@@ -21,6 +21,7 @@ def place(
     """The network. What flows in one of somebody else's is not ours to record."""
     if config.vpc_id is not None:
         given = ExistingNetworkArgs(
+            region=config.region,
             vpc_id=config.vpc_id,
             public_subnet_ids=config.public_subnet_ids,
             private_subnet_ids=config.private_subnet_ids,
@@ -61,6 +62,7 @@ def interface_endpoints(
             vpc_id=network.vpc_id,
             subnet_ids=network.private_subnet_ids,
             security_group_id=security_groups.endpoints_id,
+            execute_command=config.enable_execute_command,
         ),
         on_aws,
     )

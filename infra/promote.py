@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.registry_copy import ImageCopyError, Registry, copy_image
+from infra.registry_copy import ImageCopyError, copy_image, registry_of
 from infra.seed import SeedError, stack_outputs
 
 
@@ -65,13 +65,6 @@ def running_image(ecs: Any, cluster: str, service: str) -> Running:
     if "@sha256:" not in image:
         raise PromoteError(f"staging runs {image}, which is no digest")
     return Running(image, primary["runningCount"])
-
-
-def registry_of(session: boto3.Session, repository_url: str) -> Registry:
-    """The registry behind an address such as `<account>.dkr.ecr.<region>.amazonaws.com/<name>`."""
-    host, _, name = repository_url.partition("/")
-    account, _, _, region, *_ = host.split(".")
-    return Registry(session.client("ecr", region_name=region), account, name)
 
 
 def promote(

@@ -11,6 +11,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import IO, Any
 
+import boto3
+
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -44,12 +46,19 @@ class Registry:
         return answer
 
 
+def registry_of(session: boto3.Session, repository_url: str) -> Registry:
+    """The registry behind an address such as `<account>.dkr.ecr.<region>.amazonaws.com/<name>`."""
+    host, _, name = repository_url.partition("/")
+    account, _, _, region, *_ = host.split(".")
+    return Registry(session.client("ecr", region_name=region), account, name)
+
+
 def copy_image(source: Registry, target: Registry, digest: str) -> int:
     """Copy the image `digest` and return the bytes of layers that were copied, 0 when it was there.
 
     Raises ImageCopyError, or botocore's ClientError when a registry refuses.
     """
-    if _has_image(target, digest):
+    if has_image(target, digest):
         return 0
     manifest, media_type = _manifest(source, digest)
     parsed = json.loads(manifest)
@@ -59,12 +68,13 @@ def copy_image(source: Registry, target: Registry, digest: str) -> int:
         layers = [parsed["config"], *parsed["layers"]]
         copied = sum(_copy_layer(source, target, layer["digest"]) for layer in _missing(target, layers))
     target.call("put_image", imageManifest=manifest, imageManifestMediaType=media_type, imageDigest=digest)
-    if not _has_image(target, digest):
+    if not has_image(target, digest):
         raise ImageCopyError(f"{target.repository} took {digest} and does not have it; try again")
     return copied
 
 
-def _has_image(registry: Registry, digest: str) -> bool:
+def has_image(registry: Registry, digest: str) -> bool:
+    """Whether the repository holds the image `digest`, tagged or not."""
     return bool(_images(registry, digest))
 
 

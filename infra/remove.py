@@ -1,7 +1,7 @@
 """Removes a stack from AWS by one command, unless it is protected: then it says what takes protection off.
 
-`python -m infra.remove --stack staging`. `pulumi destroy` refuses a protected stack in its preview too, but
-with --skip-preview it takes apart what is not protected by itself before it stops at the table.
+`python -m infra.remove --stack staging`. `pulumi destroy` refuses a protected stack in its preview too; with
+--skip-preview it removes what only watches and scales the service before it fails, and leaves the rest.
 """
 
 import argparse

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.execute_command import agent_statements
 from infra.iam import Statement, allow, document, trust
 from infra.storage import RECORDS_PREFIX
 
@@ -13,7 +14,7 @@ PRINCIPAL = "ecs-tasks.amazonaws.com"
 
 @dataclass(frozen=True)
 class RolesArgs:
-    """ARNs of everything a task touches."""
+    """What a task touches. session_log_group: None where nobody may enter tasks."""
 
     account_id: pulumi.Input[str]
     key_arn: pulumi.Input[str]
@@ -25,6 +26,7 @@ class RolesArgs:
     table_arn: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
     alert_topic_arn: pulumi.Input[str]
+    session_log_group: aws.cloudwatch.LogGroup | None
 
 
 class Roles(pulumi.ComponentResource):
@@ -107,4 +109,6 @@ def _task(args: RolesArgs) -> pulumi.Output[str]:
         ),
         allow("TellPeople", ["sns:Publish"], [args.alert_topic_arn]),
     ]
+    if args.session_log_group is not None:
+        statements += agent_statements(args.session_log_group.arn)
     return document(*statements)

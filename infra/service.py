@@ -16,6 +16,7 @@ HEALTH_CHECK_GRACE_S = 60
 @dataclass(frozen=True)
 class ServiceArgs:
     """min_tasks: always on demand; what autoscaling adds above is shared with Spot.
+    execute_command: whether people may run commands inside tasks.
     alarm_names: while a deployment goes on, any of them that goes off rolls it back.
     after: what must be there before the first task starts. hooks: run around the service's making."""
 
@@ -25,6 +26,7 @@ class ServiceArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     min_tasks: int
+    execute_command: bool
     alarm_names: Sequence[pulumi.Input[str]]
     after: Sequence[pulumi.Resource]
     hooks: pulumi.ResourceHookBinding
@@ -57,7 +59,7 @@ class Service(pulumi.ComponentResource):
             deployment_maximum_percent=200,
             availability_zone_rebalancing="ENABLED",
             health_check_grace_period_seconds=HEALTH_CHECK_GRACE_S,
-            enable_execute_command=False,
+            enable_execute_command=args.execute_command,
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             load_balancers=[

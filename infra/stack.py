@@ -22,8 +22,10 @@ from infra.container import CONTAINER_PORT
 from infra.domain import Domain, DomainArgs
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
+from infra.execute_command import warn_in_production
 from infra.firewall import Firewall, FirewallArgs
 from infra.image import Image, ImageArgs
+from infra.image_check import image_must_be_there
 from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
 from infra.networking import interface_endpoints, place
@@ -63,8 +65,9 @@ def foundation(config: StackConfig) -> Foundation:
     on_aws = pulumi.ResourceOptions(
         providers=[provider], transformations=[bounding(boundary.arn, role_path(config.name_prefix))]
     )
+    lasting = pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(protect=config.deletion_protection))
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
-    log_names = LogNames.of(config.name_prefix)
+    log_names = LogNames.of(config.name_prefix, config.enable_execute_command)
     encryption = Encryption(
         "encryption",
         EncryptionArgs(
@@ -103,7 +106,7 @@ def foundation(config: StackConfig) -> Foundation:
         ),
         on_aws,
     )
-    network = place(config, on_aws, logs.flow_logs.arn, account_id)
+    network = place(config, lasting, logs.flow_logs.arn, account_id)
     security_groups = SecurityGroups(
         "security-groups",
         SecurityGroupsArgs(
@@ -114,13 +117,14 @@ def foundation(config: StackConfig) -> Foundation:
             upstream_ports=upstream_ports(config.openai_base_url),
             interface_endpoints=config.interface_endpoints,
         ),
-        on_aws,
+        lasting,
     )
     endpoints = interface_endpoints(config, on_aws, network, security_groups)
     return Foundation(
         unbounded,
         boundary.arn,
         on_aws,
+        lasting,
         account_id,
         encryption,
         logs,
@@ -140,7 +144,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             kept_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
         ),
-        base.on_aws,
+        base.lasting,
     )
     front = Balancer(
         "balancer",
@@ -157,7 +161,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             log_prefix=PREFIX,
             log_policies=logs.policies,
         ),
-        base.on_aws,
+        base.lasting,
     )
     Firewall(
         "firewall",
@@ -166,7 +170,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             log_group_arn=base.logs.firewall.arn,
             requests_per_address=config.requests_per_address,
         ),
-        base.on_aws,
+        base.lasting,
     )
     return front
 
@@ -189,7 +193,7 @@ def state(config: StackConfig, base: Foundation) -> State:
             records_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
         ),
-        base.on_aws,
+        base.lasting,
     )
     cache = Cache(
         "cache",
@@ -212,6 +216,8 @@ def state(config: StackConfig, base: Foundation) -> State:
 
 def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State) -> Compute:
     """Image, roles, task, the service that runs it, and how many it runs."""
+    if config.enable_execute_command and config.is_production:
+        warn_in_production()
     registry = Registry(
         "registry",
         RegistryArgs(key_arn=base.encryption.key_arn, deletion_protection=config.deletion_protection),
@@ -239,6 +245,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             table_arn=kept.storage.table_arn,
             bucket_arn=kept.storage.bucket_arn,
             alert_topic_arn=base.alerts.topic_arn,
+            session_log_group=base.logs.sessions,
         ),
         base.on_aws,
     )
@@ -253,7 +260,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 "cache": SecretReaders(kept.vault.cache_arn),
             },
         ),
-        base.on_aws,
+        base.lasting,
     )
     task = Task(
         "task",
@@ -277,12 +284,19 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             region=config.region,
             log_group=base.logs.gateway.name,
             stop_timeout_s=config.streaming.stop_timeout_s,
+            execute_command=config.enable_execute_command,
+            hooks=image_must_be_there(image.uri, config.region) if config.image_digest else None,
         ),
         base.on_aws,
     )
     cluster = Cluster(
         "cluster",
-        ClusterArgs(cluster_name=config.name_prefix, insights_log_group=base.logs.container_insights),
+        ClusterArgs(
+            cluster_name=config.name_prefix,
+            key_arn=base.encryption.key_arn,
+            insights_log_group=base.logs.container_insights,
+            session_log_group=base.logs.sessions,
+        ),
         base.on_aws,
     )
     service = Service(
@@ -294,6 +308,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             subnet_ids=base.network.private_subnet_ids,
             security_group_id=base.security_groups.tasks_id,
             min_tasks=config.min_tasks,
+            execute_command=config.enable_execute_command,
             alarm_names=guard(config, base, front).names,
             after=[
                 *base.endpoints,
@@ -316,7 +331,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 ),
             ),
         ),
-        base.on_aws,
+        base.lasting,
     )
     Scaling(
         "scaling",

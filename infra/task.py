@@ -8,11 +8,13 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.container import Container, container_definitions
+from infra.execute_command import volumes
 
 
 @dataclass(frozen=True)
 class TaskArgs:
-    """cpu: units, 1024 is one vCPU. memory_mib: a size that Fargate offers with cpu."""
+    """cpu: units, 1024 is one vCPU. memory_mib: a size that Fargate offers with cpu.
+    execute_command: whether people may run commands inside. hooks: run around each revision's making."""
 
     family: str
     cpu: int
@@ -25,6 +27,8 @@ class TaskArgs:
     region: str
     log_group: pulumi.Input[str]
     stop_timeout_s: int
+    execute_command: bool
+    hooks: pulumi.ResourceHookBinding | None
 
 
 class Task(pulumi.ComponentResource):
@@ -45,9 +49,10 @@ class Task(pulumi.ComponentResource):
             execution_role_arn=args.execution_role_arn,
             task_role_arn=args.task_role_arn,
             container_definitions=_rendered(args),
+            volumes=volumes() if args.execute_command else None,
             # A deployment that rolls back needs the revision before this one, so that one is left in place.
             skip_destroy=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=args.hooks),
         )
         self.definition_arn = definition.arn
         self.register_outputs({"definition_arn": self.definition_arn})
@@ -56,7 +61,12 @@ class Task(pulumi.ComponentResource):
 def _rendered(args: TaskArgs) -> pulumi.Output[str]:
     def render(known: Mapping[str, Any]) -> str:
         return container_definitions(
-            Container(**known, region=args.region, stop_timeout_s=args.stop_timeout_s)
+            Container(
+                **known,
+                region=args.region,
+                stop_timeout_s=args.stop_timeout_s,
+                execute_command=args.execute_command,
+            )
         )
 
     return pulumi.Output.all(

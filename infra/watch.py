@@ -7,6 +7,7 @@ from infra.dashboard import Dashboard, DashboardArgs
 from infra.layers import Compute, Foundation, State
 from infra.queries import Queries, QueriesArgs
 from infra.stopped_tasks import StoppedTasks, StoppedTasksArgs
+from infra.upstream_throttles import UpstreamThrottles, UpstreamThrottlesArgs
 
 
 def guard(config: StackConfig, base: Foundation, front: Balancer) -> Alarms:
@@ -36,6 +37,11 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
         ),
         base.on_aws,
     )
+    throttles = UpstreamThrottles(
+        "upstream-throttles",
+        UpstreamThrottlesArgs(log_group_name=base.logs.gateway.name, metric_name=config.name_prefix),
+        base.on_aws,
+    )
     cache_nodes = 1 + config.cache_replicas
     watched = Watched(
         balancer_arn_suffix=front.arn_suffix,
@@ -48,6 +54,7 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
         nat_gateway_ids=base.network.nat_gateway_ids,
         certificate_arn=front.certificate_arn,
         stopped_tasks=stopped.metric,
+        upstream_throttles=throttles.metric,
     )
     Alarms(
         "alarms",

@@ -14,10 +14,11 @@ from typing import Any
 
 import boto3
 
-from infra.config import ConfigError, load_file
+from infra.config import ConfigError, StackConfig, load_file
 from infra.seed import SecretArns, admit_owner, seed_generated, seed_openai
 from local.aws.client import LocalAws
 from local.engine.deploy import run_engine
+from local.existing_network import make_existing_network
 from local.files import read_json, write_json
 from local.processes import wait_until
 from local.program import ProgramError, run_program
@@ -53,8 +54,9 @@ def main(folder: StackFolder, ready_file: Path) -> int:
         aws = LocalAws(f"http://127.0.0.1:{ready_file.read_text()}", config.region)
         # For the code that makes sessions of its own, as under the engine.
         os.environ.update(aws.environment())
-        make_prerequisites(aws, config.hosted_zone_name, progress)
-        outputs = deploy(folder, aws, UpRequest(**given["request"]), progress)
+        made = make_prerequisites(aws, config, progress)
+        request = UpRequest(**{**given["request"], "config": {**overrides, **made}})
+        outputs = deploy(folder, aws, request, progress)
         seed(aws, outputs, progress)
     except (ConfigError, ProgramError) as error:
         progress.tell("failed", str(error))
@@ -63,13 +65,21 @@ def main(folder: StackFolder, ready_file: Path) -> int:
     return 0
 
 
-def make_prerequisites(aws: LocalAws, hosted_zone_name: str | None, progress: Progress) -> None:
-    """Makes what a real account must have before the stack: the hosted zone of its domain."""
-    if hosted_zone_name:
-        aws.call("route53", "create_hosted_zone", Name=hosted_zone_name, CallerReference=hosted_zone_name)
-        progress.tell(
-            "note", f"hosted zone {hosted_zone_name}: a real account must have it already; made here"
-        )
+def make_prerequisites(aws: LocalAws, config: StackConfig, progress: Progress) -> dict[str, str]:
+    """Makes what a real account must have before the stack: its domain's hosted zone, an existing network.
+
+    Returns the config that names what got its ids here.
+    """
+    if zone := config.hosted_zone_name:
+        aws.call("route53", "create_hosted_zone", Name=zone, CallerReference=zone)
+        progress.tell("note", f"hosted zone {zone}: a real account must have it already; made here")
+    if config.network == "own":
+        return {}
+    made = make_existing_network(aws, config)
+    progress.tell(
+        "note", f"network {config.vpc_id}: a real account must have it already; made here as {made['vpc_id']}"
+    )
+    return made
 
 
 def deploy(folder: StackFolder, aws: LocalAws, request: UpRequest, progress: Progress) -> dict[str, Any]:

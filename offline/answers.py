@@ -83,11 +83,16 @@ class Answers(mocks.Mocks):
                 return {"names": [f"{self.region}{letter}" for letter in reversed(letters)]}
             case "getCallerIdentity":
                 return {"accountId": ACCOUNT}
+            case "getSubnets":
+                # As if every subnet existed but those whose id ends in f.
+                [wanted] = args.args["filters"]
+                return {"ids": [subnet for subnet in wanted["values"] if not subnet.endswith("f")]}
             case "getSubnet":
                 # As if the last digit of a subnet's id counted the zones.
                 subnet = args.args["id"]
                 zone = self.region + "abc"[int(subnet[-1], 16) % 3]
-                return {"id": subnet, "vpcId": "vpc-0123456789abcdef0", "availabilityZone": zone}
+                facts = {"vpcId": "vpc-0123456789abcdef0", "availableIpAddressCount": 251}
+                return {"id": subnet, "availabilityZone": zone, **facts}
             case "getService":
                 return {"taskDefinition": self._deployed}
             case "getZone":

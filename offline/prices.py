@@ -48,9 +48,9 @@ class Prices:
     @property
     def provenance(self) -> str:
         """One line: source and date, and which prices were not read there."""
-        older, known = len(self.data["unverified"]), len(self.data["prices"])
-        line = f"{self.data['source']}, read {self.data['read_on']}; {older} of {known}, the small ones, "
-        line += "are older knowledge (`unverified` in offline/prices.yaml)"
+        others, known = len(self.data["second_hand"]), len(self.data["prices"])
+        line = f"{self.data['source']}, read {self.data['read_on']}; {others} of {known}, the small ones, "
+        line += "from elsewhere (`second_hand` in offline/prices.yaml says where)"
         if self.region in self.data["unverified_regions"]:
             line += f"; {self.region}'s own prices were not read there and may be a tenth off"
         return line

@@ -10,6 +10,13 @@ from policy.resource import Graph, Resource, of_type
 # Actions that AWS grants on no single resource (Service Authorization Reference), with the reason.
 UNSCOPED_ACTIONS = {
     "ecr:GetAuthorizationToken": "the token opens the account's registry; the action takes no resource",
+    **dict.fromkeys(
+        (
+            *("ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel"),
+            *("ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"),
+        ),
+        "the channels of sessions inside the caller's own task; the actions take no resource",
+    ),
 }
 
 POLICIES = {

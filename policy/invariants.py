@@ -15,6 +15,7 @@ from policy.container import (
     secrets_come_by_reference,
 )
 from policy.encryption import cache_is_authenticated_over_tls, encrypted_with_the_stacks_key, keys_rotate
+from policy.execute_command import nobody_can_enter_by_accident, sessions_are_logged
 from policy.front import (
     balancers_keep_access_logs,
     firewall_logs_hold_no_key,
@@ -34,7 +35,12 @@ from policy.network import (
     public_ingress_only_at_the_balancer,
     security_groups_are_acyclic,
 )
-from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
+from policy.operators import (
+    operators_do_not_read_data,
+    operators_enter_no_task,
+    roles_are_bounded,
+    workflows_are_known,
+)
 from policy.resource import Graph
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
@@ -65,6 +71,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     roles_are_bounded,
     workflows_are_known,
     operators_do_not_read_data,
+    operators_enter_no_task,
+    sessions_are_logged,
+    nobody_can_enter_by_accident,
     buckets_are_private,
     production_is_protected,
     table_can_be_restored,

@@ -16,11 +16,29 @@ IRREPLACEABLE = (
 )
 
 
+# Without it requests end or data lies open, and nothing else that is protected keeps it: Pulumi keeps what a
+# protected resource depends on, and nothing depends on most of these.
+OUTERMOST = (
+    "ec2/route:Route",
+    "ec2/routeTableAssociation:RouteTableAssociation",
+    "ecs/service:Service",
+    "lb/listener:Listener",
+    "s3/bucketPolicy:BucketPolicy",
+    "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "secretsmanager/secretPolicy:SecretPolicy",
+    "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "wafv2/webAclAssociation:WebAclAssociation",
+)
+
+
 def production_is_protected(graph: Graph) -> list[str]:
-    """In production neither AWS nor Pulumi removes what cannot be made again."""
+    """In production neither AWS nor Pulumi removes what cannot be made again, nor Pulumi what serves."""
     if not is_production(graph):
         return []
-    found = [f"{r} is not protected in Pulumi" for r in of_type(graph, *IRREPLACEABLE) if not r.protect]
+    aliases = [record for record in of_type(graph, "route53/record:Record") if record.get("aliases")]
+    kept = [*of_type(graph, *IRREPLACEABLE, *OUTERMOST), *aliases]
+    found = [f"{r} is not protected in Pulumi" for r in kept if not r.protect]
     for resource in of_type(graph, *IRREPLACEABLE):
         if not _aws_keeps(resource):
             found.append(f"{resource} can be deleted on AWS at once")

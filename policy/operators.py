@@ -116,27 +116,30 @@ def workflows_are_known(graph: Graph) -> list[str]:
 
 def operators_do_not_read_data(graph: Graph) -> list[str]:
     """Tables and buckets are denied to who operates them, and the deployer cannot change its own rights."""
-    tables = {table.get("arn") for table in of_type(graph, "dynamodb/table:Table")}
-    roles = {role.get("arn") for role in of_type(graph, "iam/role:Role") if role.name in PATTERNS}
+    tables = {str(table.get("arn")) for table in of_type(graph, "dynamodb/table:Table")}
+    roles = {str(role.get("arn")) for role in of_type(graph, "iam/role:Role") if role.name in PATTERNS}
     found = []
-    for policy in of_type(graph, "iam/rolePolicy:RolePolicy"):
-        if policy.name not in PATTERNS:
-            continue
-        denied = [s for s in json.loads(policy.get("policy"))["Statement"] if s["Effect"] == "Deny"]
-        unread = {
-            action
-            for s in denied
-            if tables <= set(s["Resource"]) and "Condition" not in s
-            for action in s["Action"]
-        }
+    for policy in _operators(graph):
+        unread = _denied(policy, tables)
         if not unread >= UNREADABLE:
             found.append(f"{policy} lets data be read: {', '.join(sorted(UNREADABLE - unread))}")
-        kept = {
-            a for s in denied if roles <= set(s["Resource"]) and "Condition" not in s for a in s["Action"]
-        }
+        kept = _denied(policy, roles)
         if policy.name == DEPLOYER and not kept >= {"iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}:
             found.append(f"{policy} lets the deployer change its own rights")
     return found
+
+
+def operators_enter_no_task(graph: Graph) -> list[str]:
+    """A shell in a task has the gateway's rights, so who looks at a stack or deploys it opens none."""
+    return [
+        f"{policy} lets its role into tasks"
+        for policy in _operators(graph)
+        if "ecs:ExecuteCommand" not in _denied(policy, {"*"})
+    ]
+
+
+def _operators(graph: Graph) -> list[Resource]:
+    return [policy for policy in of_type(graph, "iam/rolePolicy:RolePolicy") if policy.name in PATTERNS]
 
 
 def _denied(policy: Resource, resources: set[str]) -> set[str]:

@@ -9,12 +9,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.config import REGION_KEY, ROOT, read_files
+from infra.config import REGION_KEY, ROOT, load_file, read_files
 from local.aws.client import LocalAws
+from local.engine.promotion import TARGETS, put_promoted
 from local.program import Deployment, ProgramError
 from local.provider.mocks import CreatedResource
 
@@ -34,7 +35,8 @@ def run_engine(
 ) -> Deployment:
     """Deploys a stack as `pulumi up` does. folder: for the engine's own files.
 
-    report: is told of each resource as the engine's events name it.
+    report: is told of each resource as the engine's events name it. A stack that runs a given image gets its
+    registry first, and the image into it, as with `infra.promote`.
     Raises ProgramError when there is no `pulumi` command or the update fails, with what the engine said.
     """
     if shutil.which("pulumi") is None:
@@ -45,9 +47,15 @@ def run_engine(
     _lay_out_project(folder / "project", stack_name, overrides, root)
     pulumi(folder, aws, "stack", "select", "--create", stack_name)
     resources: list[CreatedResource] = []
-    for created in _up(folder, aws, stack_name):
+
+    def record(created: CreatedResource) -> None:
         resources.append(created)
         report(created)
+
+    if digest := load_file(stack_name, overrides, root).image_digest:
+        _up(folder, aws, stack_name, record, TARGETS)
+        put_promoted(aws, pulumi(folder, aws, "stack", "output", "repository_url").strip(), digest)
+    _up(folder, aws, stack_name, record)
     outputs = pulumi(folder, aws, "stack", "output", "--json", "--show-secrets")
     return Deployment(json.loads(outputs), resources)
 
@@ -114,12 +122,18 @@ def _environment(folder: Path, aws: LocalAws) -> dict[str, str]:
     }
 
 
-def _up(folder: Path, aws: LocalAws, stack_name: str) -> Iterator[CreatedResource]:
-    """Runs `pulumi up` and yields each custom resource when it has been created."""
+def _up(
+    folder: Path,
+    aws: LocalAws,
+    stack_name: str,
+    report: Callable[[CreatedResource], None],
+    arguments: Sequence[str] = (),
+) -> None:
+    """Runs `pulumi up` and reports each custom resource when it has been created."""
     events, log = folder / "events.jsonl", folder / "up.log"
     events.write_text("")
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never",
-               "--stack", stack_name, "--event-log", str(events)]  # fmt: skip
+               "--stack", stack_name, "--event-log", str(events), *arguments]  # fmt: skip
     with log.open("wb") as output, events.open() as lines:
         process = subprocess.Popen(
             command,
@@ -129,7 +143,8 @@ def _up(folder: Path, aws: LocalAws, stack_name: str) -> Iterator[CreatedResourc
             stderr=subprocess.STDOUT,
         )
         try:
-            yield from _created(lines, process)
+            for created in _created(lines, process):
+                report(created)
         finally:
             process.terminate()
             process.wait()
@@ -145,7 +160,7 @@ def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[Created
         rest += lines.read()
         *whole, rest = rest.split("\n")
         for line in whole:
-            created = _event(json.loads(line), started)
+            created = created_by(json.loads(line), started)
             if created is not None:
                 yield created
         if ended:
@@ -156,11 +171,13 @@ def _created(lines: Any, process: "subprocess.Popen[bytes]") -> Iterator[Created
             continue
 
 
-def _event(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
+def created_by(event: Mapping[str, Any], started: dict[str, int]) -> CreatedResource | None:
     """The resource that an event says was created. started: URN -> when, in whole s since the epoch."""
     before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
     metadata = (before or after or {}).get("metadata")
     if metadata is None or not metadata["type"].startswith(("aws:", "docker-build:")):
+        return None
+    if metadata["op"] == "same":
         return None
     urn = metadata["urn"]
     if before is not None:

@@ -2,8 +2,8 @@
 
 The engine speaks Pulumi's provider protocol (gRPC; the plugin prints its port) and gets what
 `local/provider` creates. A changed resource is replaced, since the handlers only create; a deleted one is
-forgotten, since local AWS is thrown away as a whole. What it shows is the engine's side: config, order,
-previews, hooks, state.
+forgotten where AWS would keep nothing of it, since local AWS is thrown away as a whole. What it shows is the
+engine's side: config, order, previews, hooks, state.
 """
 
 import os
@@ -20,7 +20,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from local.aws.client import LocalAws
 from local.provider.mocks import plain, tags_of
-from local.provider.registry import InvokeRequest, ResourceRequest, invoke_handler, resource_handler
+from local.provider.registry import (
+    InvokeRequest,
+    RemovalRequest,
+    ResourceRequest,
+    invoke_handler,
+    remove,
+    resource_handler,
+)
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -88,7 +95,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
-    def Delete(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+        try:
+            remove(request.type, RemovalRequest(self._aws, request.id, _plain(request.old_inputs)))
+        except Exception as error:
+            context.abort(grpc.StatusCode.UNKNOWN, f"{request.type} {request.id}: {error}")
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802

@@ -27,7 +27,15 @@ def get_subnet(request: InvokeRequest) -> dict[str, Any]:
         "vpcId": found["VpcId"],
         "availabilityZone": found["AvailabilityZone"],
         "cidrBlock": found["CidrBlock"],
+        "availableIpAddressCount": found["AvailableIpAddressCount"],
     }
+
+
+@function("aws:ec2/getSubnets:getSubnets")
+def get_subnets(request: InvokeRequest) -> dict[str, Any]:
+    filters = [{"Name": f["name"], "Values": f["values"]} for f in request.inputs.get("filters") or []]
+    found = request.aws.call("ec2", "describe_subnets", Filters=filters)["Subnets"]
+    return {"id": request.aws.region, "ids": [subnet["SubnetId"] for subnet in found]}
 
 
 @resource("aws:ec2/vpc:Vpc")

@@ -3,7 +3,7 @@
 Names of inputs and outputs are Pulumi's on the wire (camelCase), not Python's.
 """
 
-import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -48,11 +48,10 @@ class ResourceRequest:
         return self.aws.call(service, operation, **given)
 
     def physical_name(self, key: str = "name", longest: int = 255) -> str:
-        """The name given under `key`, or one made of the logical name, as the engine makes it."""
+        """The name given under `key`, or the logical name with random digits, as the engine makes it."""
         if given := self.inputs.get(key):
             return str(given)
-        suffix = hashlib.sha256(f"{self.type}/{self.name}".encode()).hexdigest()[:7]
-        return f"{self.name[: longest - 8]}-{suffix}"
+        return f"{self.name[: longest - 8]}-{secrets.token_hex(4)[:7]}"
 
     def tag_list(self, key: str = "Key", value: str = "Value") -> list[dict[str, str]] | None:
         """The tags as most APIs take them."""
@@ -67,12 +66,23 @@ class InvokeRequest:
     inputs: Inputs
 
 
+@dataclass(frozen=True)
+class RemovalRequest:
+    """A resource to remove. id: what creating it returned."""
+
+    aws: LocalAws
+    id: str
+    inputs: Inputs
+
+
 ResourceHandler = Callable[[ResourceRequest], Created]
+RemovalHandler = Callable[[RemovalRequest], None]
 InvokeHandler = Callable[[InvokeRequest], dict[str, Any]]
 Handler = TypeVar("Handler")
 
 _resources: dict[str, ResourceHandler] = {}
 _functions: dict[str, InvokeHandler] = {}
+_removals: dict[str, RemovalHandler] = {}
 
 
 class UnknownTypeError(Exception):
@@ -101,6 +111,25 @@ def function(token: str) -> Callable[[InvokeHandler], InvokeHandler]:
         return handler
 
     return register
+
+
+def removal(token: str) -> Callable[[RemovalHandler], RemovalHandler]:
+    """Registers the decorated function for the end of resources of type `token`.
+
+    Only what lives on after its removal needs one: local AWS is thrown away as a whole.
+    """
+
+    def register(handler: RemovalHandler) -> RemovalHandler:
+        _removals[token] = handler
+        return handler
+
+    return register
+
+
+def remove(token: str, request: RemovalRequest) -> None:
+    """Removes a resource as AWS would, where that leaves something behind; else forgets it."""
+    if handler := _removals.get(token):
+        handler(request)
 
 
 def resource_handler(token: str) -> ResourceHandler:

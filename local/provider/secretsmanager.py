@@ -1,6 +1,6 @@
 """Secrets Manager secrets, without values (the program never knows one), and who may read them."""
 
-from local.provider.registry import Created, ResourceRequest, resource
+from local.provider.registry import Created, RemovalRequest, ResourceRequest, removal, resource
 
 
 @resource("aws:secretsmanager/secret:Secret")
@@ -14,6 +14,14 @@ def secret(request: ResourceRequest) -> Created:
     if policy := request.get("policy"):
         request.call("secretsmanager", "put_resource_policy", SecretId=created["ARN"], ResourcePolicy=policy)
     return Created(created["ARN"], {"arn": created["ARN"], "name": name})
+
+
+@removal("aws:secretsmanager/secret:Secret")
+def remove_secret(request: RemovalRequest) -> None:
+    """It keeps its name until the recovery window is over; without a window it is gone at once."""
+    days = request.inputs.get("recoveryWindowInDays", 30)
+    how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
+    request.aws.call("secretsmanager", "delete_secret", SecretId=request.id, **how)
 
 
 @resource("aws:secretsmanager/secretPolicy:SecretPolicy")

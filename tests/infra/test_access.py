@@ -81,6 +81,12 @@ def test_neither_reads_the_gateways_data_or_its_secrets(either: StackGraph, role
         assert not may(either, role, "secretsmanager:GetSecretValue", secret)
 
 
+@pytest.mark.parametrize("role", ["access-reader", "access-deployer"])
+def test_neither_opens_a_shell_in_a_task(either: StackGraph, role: str) -> None:
+    task = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/openai-gateway/0123"
+    assert not may(either, role, "ecs:ExecuteCommand", task)
+
+
 def test_the_deployer_works_in_the_stacks_region_only(either: StackGraph) -> None:
     assert may(either, "access-deployer", "ecs:UpdateService", "*")
     assert not may(either, "access-deployer", "ecs:UpdateService", "*", aws__RequestedRegion="eu-west-1")

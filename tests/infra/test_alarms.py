@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.telemetry import RequestRecord
 from infra.stopped_tasks import pattern
+from infra.upstream_throttles import PATTERN
 from tests.infra.graph import Registered, StackGraph, stack_graph
 
 EVERYWHERE = {
@@ -23,6 +25,7 @@ EVERYWHERE = {
     "cache-cpu",
     "cache-failover",
     "table-throttles",
+    "upstream-throttles",
     "nat-ports",
 }
 
@@ -114,7 +117,7 @@ def test_tasks_that_end_by_themselves_are_kept_and_counted(either: StackGraph) -
     assert event["detail"] == {"clusterArn": [either.one("Cluster").get("arn")], "lastStatus": ["STOPPED"]}
     target = either.one("EventTarget")
     assert (target.get("rule"), target.get("arn")) == (rule.get("name"), group.get("arn"))
-    counted = either.one("LogMetricFilter")
+    counted = either.one("LogMetricFilter", "stopped-tasks")
     assert counted.get("logGroupName") == group.get("name")
     [metric] = metrics(either.one("MetricAlarm", "task-restarts"))
     made = counted.get("metricTransformation")
@@ -145,3 +148,15 @@ def test_alarms_wait_for_what_lets_them_publish_and_the_service_for_its_alarms(e
         "failed-requests",
         "slow-answers",
     }
+
+
+def test_openais_refusals_are_counted_in_the_gateways_own_log(either: StackGraph) -> None:
+    counted = either.one("LogMetricFilter", "upstream-throttles")
+    assert counted.get("logGroupName") == either.outputs["log_group_name"]
+    [metric] = metrics(either.one("MetricAlarm", "upstream-throttles"))
+    written = counted.get("metricTransformation")
+    assert (metric["namespace"], metric["metricName"]) == (written["namespace"], written["name"])
+    # What the gateway writes is what is looked for.
+    line = RequestRecord("r", "POST", "/v1/chat/completions").line()
+    assert set(re.findall(r"\$\.(\w+)", PATTERN)) <= set(line)
+    assert line["event"] == "request"

@@ -1,9 +1,11 @@
 """Ways of standing on AWS: without NAT, with interface endpoints, in a network that is there already."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from infra.endpoints import SERVICES
-from infra.existing_network import FoundSubnet, NetworkError, check_tier
+from infra.existing_network import ExistingNetworkArgs, FoundSubnet, NetworkError, check
 from policy.invariants import violations
 from tests.infra.graph import StackGraph, stack_graph
 
@@ -13,13 +15,13 @@ PRIVATE = tuple(f"subnet-0123456789abcde1{number}" for number in range(2))
 ISOLATED = tuple(f"subnet-0123456789abcde2{number}" for number in range(2))
 
 
-def existing(public: tuple[str, ...] = PUBLIC) -> StackGraph:
+def existing(public: tuple[str, ...] = PUBLIC, private: tuple[str, ...] = PRIVATE) -> StackGraph:
     return stack_graph(
         "staging",
         network="existing",
         vpc_id=VPC,
         public_subnet_ids=",".join(public),
-        private_subnet_ids=", ".join(PRIVATE),
+        private_subnet_ids=", ".join(private),
         isolated_subnet_ids=",".join(ISOLATED),
     )
 
@@ -92,27 +94,63 @@ def test_an_existing_network_is_stood_in_and_not_changed() -> None:
     assert violations(graph.resources) == []
 
 
-def test_subnets_of_one_zone_stop_the_program() -> None:
-    # The last digits decide the zone in these graphs: 0 and 3 are the same.
-    with pytest.raises(AssertionError, match=r"public_subnet_ids: .* lie in the same zone us-east-1a"):
-        existing(public=(PUBLIC[0], PUBLIC[0][:-1] + "3"))
+def test_subnets_that_do_not_fit_stop_the_program_before_anything_stands_in_them() -> None:
+    # The last digits decide the zone in these graphs: 0 and 3 are the same; none ends in f.
+    with pytest.raises(AssertionError) as refused:
+        existing(public=(PUBLIC[0], PUBLIC[0][:-1] + "3"), private=(PRIVATE[0], PRIVATE[1][:-1] + "f"))
+    assert "lie in the same zone us-east-1a" in str(refused.value)
+    assert "is no subnet that this account sees in us-east-1" in str(refused.value)
+    assert "Traceback" not in str(refused.value).rpartition("the subnets do not fit")[2]
 
 
-def test_a_tier_that_fits_is_taken() -> None:
-    found = [FoundSubnet("subnet-1", VPC, "a"), FoundSubnet("subnet-2", VPC, "b")]
-    assert check_tier("private_subnet_ids", VPC, found) == found
+def args(**tiers: Sequence[str]) -> ExistingNetworkArgs:
+    fitting = {"public": ["p1", "p2"], "private": ["t1", "t2"], "isolated": ["c1", "c2"]}
+    return ExistingNetworkArgs(
+        "us-east-1", VPC, **{f"{tier}_subnet_ids": ids for tier, ids in {**fitting, **tiers}.items()}
+    )
 
 
-def test_every_subnet_that_does_not_fit_is_named_with_the_key() -> None:
-    found = [
-        FoundSubnet("subnet-1", VPC, "a"),
-        FoundSubnet("subnet-2", "vpc-other", "b"),
-        FoundSubnet("subnet-3", VPC, "a"),
-    ]
+def found(**changes: FoundSubnet) -> list[FoundSubnet]:
+    """Two subnets a tier in zones a and b, some of them otherwise."""
+    fitting = {
+        f"{tier}{number}": FoundSubnet(f"{tier}{number}", VPC, zone, 100)
+        for tier in "ptc"
+        for number, zone in ((1, "a"), (2, "b"))
+    }
+    return list({**fitting, **changes}.values())
+
+
+def refused(given: ExistingNetworkArgs, subnets: Sequence[FoundSubnet]) -> list[str]:
     with pytest.raises(NetworkError) as caught:
-        check_tier("private_subnet_ids", VPC, found)
-    assert str(caught.value).splitlines() == [
-        f"private_subnet_ids: subnet-2 lies in vpc-other, not in {VPC}",
-        "private_subnet_ids: subnet-1 and subnet-3 lie in the same zone a; name one subnet a zone",
-        "mend it: pulumi config set private_subnet_ids subnet-…,subnet-…",
+        check(given, subnets)
+    return str(caught.value).splitlines()
+
+
+def test_subnets_that_fit_are_taken() -> None:
+    check(args(), found())
+
+
+def test_everything_that_does_not_fit_is_said_at_once_with_the_keys_to_set() -> None:
+    given = args(private=["t1", "t3"], isolated=["c1", "p1"])
+    subnets = found(
+        p2=FoundSubnet("p2", VPC, "a", 7),
+        t1=FoundSubnet("t1", "vpc-other", "b", 100),
+    )
+    assert refused(given, subnets) == [
+        f"the subnets do not fit network {VPC}:",
+        "  public_subnet_ids: p1 is named by isolated_subnet_ids too; each tier has subnets of its own",
+        "  public_subnet_ids: p2 has 7 free addresses; a load balancer wants 8",
+        "  public_subnet_ids: p1 and p2 lie in the same zone a; name one subnet a zone",
+        "  public_subnet_ids: none lies in zone b, so the load balancer would not reach the tasks there",
+        f"  private_subnet_ids: t1 lies in vpc-other, not in {VPC}",
+        "  private_subnet_ids: t3 is no subnet that this account sees in us-east-1",
+        "  isolated_subnet_ids: p1 is named by public_subnet_ids too; each tier has subnets of its own",
+        "  isolated_subnet_ids: c1 and p1 lie in the same zone a; name one subnet a zone",
+        "mend it: pulumi config set public_subnet_ids subnet-1…,subnet-2…",
+        "mend it: pulumi config set private_subnet_ids subnet-1…,subnet-2…",
+        "mend it: pulumi config set isolated_subnet_ids subnet-1…,subnet-2…",
     ]
+
+
+def test_the_cache_may_stand_in_other_zones_than_the_load_balancer() -> None:
+    check(args(), found(c1=FoundSubnet("c1", VPC, "c", 100)))

@@ -104,16 +104,3 @@ def test_the_digest_is_set_in_productions_config_after_the_copy(
     assert promote.main([]) == 0
     assert pulumi["commands"][-1] == ["pulumi", "config", "set", "image_digest", digest, "--stack", "prod"]
     assert "pulumi up -s prod" in capsys.readouterr().out
-
-
-def test_a_repositorys_address_names_its_account_region_and_name() -> None:
-    asked: list[tuple[str, str]] = []
-
-    class Session:
-        def client(self, service: str, region_name: str) -> str:
-            asked.append((service, region_name))
-            return "client"
-
-    registry = promote.registry_of(Session(), "210987654321.dkr.ecr.us-west-2.amazonaws.com/registry-9")  # type: ignore[arg-type]
-    assert (registry.account_id, registry.repository) == ("210987654321", "registry-9")
-    assert asked == [("ecr", "us-west-2")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.registry_copy import IMAGE_TYPES, INDEX_TYPES, ImageCopyError, Registry, copy_image
+from infra.registry_copy import IMAGE_TYPES, INDEX_TYPES, ImageCopyError, Registry, copy_image, registry_of
 
 PART_BYTES = 10
 
@@ -166,3 +166,16 @@ def test_a_manifest_with_other_bytes_than_its_digest_names_is_refused(source: Ec
 def test_an_image_that_is_not_there_is_named(source: Ecr) -> None:
     with pytest.raises(ImageCopyError, match="staging has no image sha256:00"):
         copy(source, Ecr(), "sha256:00")
+
+
+def test_a_repositorys_address_names_its_account_region_and_name() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Session:
+        def client(self, service: str, region_name: str) -> str:
+            asked.append((service, region_name))
+            return "client"
+
+    registry = registry_of(Session(), "210987654321.dkr.ecr.us-west-2.amazonaws.com/registry-9")  # type: ignore[arg-type]
+    assert (registry.account_id, registry.repository) == ("210987654321", "registry-9")
+    assert asked == [("ecr", "us-west-2")]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from infra.remove import main
+from tests.infra.graph import StackGraph
 
 
 @pytest.fixture
@@ -58,3 +59,30 @@ def test_without_pulumi_it_says_what_is_missing(
     monkeypatch.setattr("infra.remove.subprocess.run", missing)
     assert main(["--stack", "staging"]) == 1
     assert "install the Pulumi CLI" in capsys.readouterr().err
+
+
+def destroyed(graph: StackGraph) -> set[str]:
+    """Kinds that `pulumi destroy --skip-preview` removes: it goes on past what is protected, and keeps what
+    that depends on."""
+    kept = {r.urn for r in graph.resources if r.protect}
+    for urn in list(kept):
+        kept |= graph.waits_for(urn)
+    return {r.type.rpartition(":")[2] for r in graph.resources if r.custom and r.urn not in kept}
+
+
+def test_a_destroy_without_preview_takes_nothing_from_production_that_serves_or_keeps_data(
+    production: StackGraph,
+) -> None:
+    watching = {"Dashboard", "EventRule", "EventTarget", "LogGroup", "LogMetricFilter", "LogResourcePolicy"}
+    watching |= {"Budget", "MetricAlarm", "QueryDefinition", "TopicSubscription"}
+    scaling, operators = {"Policy", "Target"}, {"Role", "RolePolicy"}
+    labels = {"Alias", "LifecyclePolicy", "aws"}
+    assert destroyed(production) == watching | scaling | operators | labels
+    taken = {r.name for r in production.all("Role")} - {
+        r.name for r in production.all("Role") if r.urn in production.waits_for(production.one("Service").urn)
+    }
+    assert taken == {"access-reader", "access-deployer", "flow-logs"}
+
+
+def test_nothing_of_staging_is_protected(staging: StackGraph) -> None:
+    assert [r for r in staging.resources if r.protect] == []

@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from infra.config import ROOT
 from local.aws.client import LocalAws
 from local.components import inherited_environment
-from local.engine.deploy import complaint, pulumi, run_engine
+from local.engine.deploy import complaint, created_by, pulumi, run_engine
 from local.program import ProgramError
 from local.provider.mocks import CreatedResource
 
@@ -80,6 +80,15 @@ def test_a_type_that_nobody_handles_is_named_to_the_engine(plugin: Any) -> None:
     assert "local AWS does not know the resource type aws:sqs/queue:Queue" in str(refused.value)
 
 
+def test_a_deleted_secret_waits_out_its_recovery_window(plugin: Any, aws: LocalAws, unique: str) -> None:
+    kind, inputs = "aws:secretsmanager/secret:Secret", {"name": unique, "recoveryWindowInDays": 7.0}
+    made = create(plugin, kind, "vault", inputs)
+    request = provider_pb2.DeleteRequest(id=made.id, type=kind, properties=struct(inputs))
+    request.old_inputs.CopyFrom(struct(inputs))
+    plugin.Delete(request)
+    assert "DeletedDate" in aws.call("secretsmanager", "describe_secret", SecretId=unique)
+
+
 def test_equal_inputs_are_no_change_and_others_name_what_differs(plugin: Any) -> None:
     old = struct({"name": "a", "retentionInDays": 7.0})
     same = plugin.Diff(provider_pb2.DiffRequest(old_inputs=old, news=old))
@@ -110,6 +119,18 @@ def test_a_failed_update_tells_its_errors_and_not_their_consequences() -> None:
 """
     assert complaint(log) == "error: local AWS does not know the resource type aws:sqs/queue:Queue"
     assert complaint("error: unknown flag: --event-log") == "error: unknown flag: --event-log"
+
+
+def test_only_what_an_update_made_is_told() -> None:
+    def ended(op: str) -> dict[str, Any]:
+        urn = f"urn:pulumi:prod::p::{LOG_GROUP}::logs"
+        metadata = {"type": LOG_GROUP, "urn": urn, "op": op, "new": {"id": "/logs"}}
+        return {"timestamp": 7, "resOutputsEvent": {"metadata": metadata}}
+
+    made = created_by(ended("create"), {})
+    assert made is not None
+    assert (made.type, made.name, made.id) == (LOG_GROUP, "logs", "/logs")
+    assert created_by(ended("same"), {}) is None
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the Pulumi CLI on the PATH")

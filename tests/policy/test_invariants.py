@@ -20,6 +20,7 @@ from policy.container import (
     secrets_come_by_reference,
 )
 from policy.encryption import cache_is_authenticated_over_tls, encrypted_with_the_stacks_key, keys_rotate
+from policy.execute_command import nobody_can_enter_by_accident, sessions_are_logged
 from policy.front import (
     balancers_keep_access_logs,
     firewall_logs_hold_no_key,
@@ -40,7 +41,12 @@ from policy.network import (
     public_ingress_only_at_the_balancer,
     security_groups_are_acyclic,
 )
-from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
+from policy.operators import (
+    operators_do_not_read_data,
+    operators_enter_no_task,
+    roles_are_bounded,
+    workflows_are_known,
+)
 from policy.resource import Resource, containers
 from policy.secrets import every_secret_names_its_readers
 from policy.spend import spending_is_watched
@@ -269,9 +275,12 @@ def test_every_invariant_has_a_mistake_that_it_sees() -> None:
         nobody_is_everybody,
         services_act_for_this_account_only,
         autoscaling_owns_the_number_of_tasks,
-        roles_are_bounded,  # these three in test_operators.py
+        roles_are_bounded,  # these four in test_operators.py
         workflows_are_known,
         operators_do_not_read_data,
+        operators_enter_no_task,
+        sessions_are_logged,  # these two in test_execute_command.py
+        nobody_can_enter_by_accident,
         spending_is_watched,  # in test_spend.py
     }
     assert {case[0] for case in CASES} | by_hand == set(INVARIANTS)
@@ -427,9 +436,24 @@ def test_a_resource_of_the_default_provider_is_said(graph: Graph) -> None:
     assert [s for s in everything_is_tagged([*graph, stray]) if s.startswith("Queue stray lacks the tags")]
 
 
-def test_what_pulumi_may_delete_in_production_is_said(graph: Graph) -> None:
-    changed = [replace(r, protect=False) if r.type.endswith(":Table") else r for r in graph]
-    assert production_is_protected(changed) == ["Table gateway is not protected in Pulumi"]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Table", "gateway"),
+        ("Service", "service"),
+        ("Record", "balancer-alias"),
+        ("RouteTableAssociation", "network-private-0"),
+        ("SecurityGroupIngressRule", "balancer-to-tasks"),
+        ("WebAclAssociation", "firewall"),
+        ("BucketPublicAccessBlock", "data"),
+        ("SecretPolicy", "secret-access-openai"),
+    ],
+)
+def test_what_pulumi_may_delete_in_production_is_said(kind: str, name: str, graph: Graph) -> None:
+    changed = [
+        replace(r, protect=False) if r.type.endswith(f":{kind}") and r.name == name else r for r in graph
+    ]
+    assert production_is_protected(changed) == [f"{kind} {name} is not protected in Pulumi"]
 
 
 def test_setting_back_the_number_of_tasks_is_said(graph: Graph) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from policy.access import every_wildcard_resource_has_a_reason, no_wildcard_action
-from policy.operators import operators_do_not_read_data, roles_are_bounded, workflows_are_known
+from policy.operators import (
+    operators_do_not_read_data,
+    operators_enter_no_task,
+    roles_are_bounded,
+    workflows_are_known,
+)
 from policy.resource import Resource
 from tests.infra.graph import Registered
 
@@ -116,3 +121,13 @@ def test_a_listed_pattern_is_not_for_the_gateways_roles(
     mutated = with_changed("RolePolicy", "task", "policy", json.dumps(changed))
     assert no_wildcard_action(mutated)
     assert every_wildcard_resource_has_a_reason(mutated)
+
+
+@pytest.mark.parametrize("name", ["access-reader", "access-deployer"])
+def test_an_operator_that_may_enter_tasks_is_said(
+    name: str, graph: list[Registered], with_changed: Mutate
+) -> None:
+    policy = document(graph, "RolePolicy", name, "policy")
+    policy["Statement"] = [s for s in policy["Statement"] if s["Sid"] != "TasksStayShut"]
+    changed = with_changed("RolePolicy", name, "policy", json.dumps(policy))
+    assert operators_enter_no_task(changed) == [f"RolePolicy {name} lets its role into tasks"]
