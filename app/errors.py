@@ -63,6 +63,43 @@ def body_too_large(limit_bytes: int) -> ApiError:
     )
 
 
+def body_above_cap(cap_bytes: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"The request body is larger than the {cap_bytes} bytes that project {project_id} caps its requests "
+        "at. Send a smaller one, or ask an owner to raise input_bytes of the project's caps.",
+        code="request_too_large",
+        status=413,
+    )
+
+
+def above_cap(param: str, asked: float, cap: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"{param} is {asked:.0f}, and project {project_id} caps it at {cap}. Send {cap} or less, or ask an "
+        "owner to raise the project's cap.",
+        param=param,
+        code="integer_above_max_value",
+    )
+
+
+def longer_than_cap(param: str, length: int, cap: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"{param} has {length} entries, and project {project_id} caps it at {cap}. Send {cap} or fewer, or "
+        "ask an owner to raise the project's cap.",
+        param=param,
+        code="array_above_max_length",
+    )
+
+
+def model_not_permitted(model: str, project_id: str) -> ApiError:
+    """As OpenAI refuses a model that a project's permissions leave out."""
+    return invalid_request(
+        f"Project `{project_id}` does not have access to model `{model[:256]}`. Use one of GET /v1/models, "
+        "or ask an owner to permit it in the project's model permissions.",
+        code="model_not_found",
+        status=403,
+    )
+
+
 def encoded_body(encoding: str) -> ApiError:
     return invalid_request(
         f"Content-Encoding {encoding!r} is not accepted. Send the body as plain JSON.",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -34,9 +33,10 @@ MAX_MESSAGES = 4096
 
 class ChatCompletions(Endpoint):
     path = "/chat/completions"
+    answer_tokens_fields = ("max_completion_tokens", "max_tokens")
+    takes_stop = True
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("messages") is None:

@@ -1,8 +1,8 @@
 """POST /v1/completions. Bounds of fields are those of OpenAI's API reference."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.endpoints.inputs import count_inputs
@@ -27,9 +27,11 @@ from app.validate import (
 
 class Completions(Endpoint):
     path = "/completions"
+    answer_tokens_fields = ("max_tokens",)
+    unasked_answer_tokens = 16
+    takes_stop = True
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         stream = fields.get("stream") is True

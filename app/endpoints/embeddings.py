@@ -1,8 +1,8 @@
 """POST /v1/embeddings. Bounds of fields are those of OpenAI's API reference."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.endpoints.inputs import count_inputs
@@ -23,8 +23,7 @@ MAX_DIMENSIONS = 2**20
 class Embeddings(Endpoint):
     path = "/embeddings"
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("input") is None:

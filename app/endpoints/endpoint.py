@@ -5,20 +5,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from app.body import json_object
+from app.members import with_members
 from app.sse import EventStream
 from app.usage import Usage, parse_usage
+
+
+@dataclass(slots=True)
+class Chain:
+    """The models that may answer a request, tried in this order, and how far that has come.
+
+    first_byte_within_s: how long each but the last may take to begin its answer, None: as long as the
+    request. answering: the one that was asked last. given_up: those that were too slow, each with the seconds
+    it had; they may be charged for.
+    """
+
+    models: tuple[str, ...]
+    first_byte_within_s: float | None
+    answering: str
+    given_up: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
     """A request that is fit to be forwarded.
 
-    body: as the caller sent it, byte for byte. fields: the same, parsed. include_usage: the caller wants a
-    stream's usage chunk. prompt_bound_tokens: the upstream will not count more, None when only the model's
-    context bounds them (the request refers to texts that are not in it). answers: how many the model gives.
-    answer_bound_tokens: the most that all answers together can have, None when only the model bounds them.
-    unbounded_param: the field that lets the upstream do work of an amount nobody knows before (tools that it
-    runs itself), None when there is none.
+    body: as the caller sent it, byte for byte, but for what the caller's project sets. fields: the same,
+    parsed. include_usage: the caller wants a stream's usage chunk. prompt_bound_tokens: the upstream will not
+    count more, None when only the model's context bounds them (the request refers to texts that are not in
+    it). answers: how many the model gives. answer_bound_tokens: the most that all answers together can have,
+    None when only the model bounds them. unbounded_param: the field that lets the upstream do work of an
+    amount nobody knows before (tools that it runs itself), None when there is none. chain: None when the
+    caller named the one model that may answer.
     """
 
     endpoint: "Endpoint"
@@ -31,16 +49,38 @@ class ApiRequest:
     answers: int
     answer_bound_tokens: int | None
     unbounded_param: str | None = None
+    chain: Chain | None = None
+
+    def changed(self, **members: object) -> "ApiRequest":
+        """The request with these fields, and what follows from them. Raises ApiError (400)."""
+        body = with_members(self.body, self.fields, members)
+        return self.endpoint.build(body, {**self.fields, **members})
 
 
 class Endpoint(ABC):
-    """An endpoint of OpenAI's API. `path` is relative to the base URL, which ends in /v1 on both sides."""
+    """An endpoint of OpenAI's API. `path` is relative to the base URL, which ends in /v1 on both sides.
+
+    answer_tokens_fields: what bounds the tokens of an answer, the one to use first; none if none is written.
+    unasked_answer_tokens: how many an answer has that nothing bounds, None: as many as the model writes.
+    takes_stop: whether it knows stop sequences.
+    """
 
     path: ClassVar[str]
+    answer_tokens_fields: ClassVar[tuple[str, ...]] = ()
+    unasked_answer_tokens: ClassVar[int | None] = None
+    takes_stop: ClassVar[bool] = False
+
+    def parse(self, body: bytes, default_model: str | None = None) -> ApiRequest:
+        """Raises ApiError (400) that names the first field that is wrong."""
+        fields = json_object(body)
+        if default_model is not None and fields.get("model") is None:
+            body = with_members(body, fields, {"model": default_model})
+            fields["model"] = default_model
+        return self.build(body, fields)
 
     @abstractmethod
-    def parse(self, body: bytes) -> ApiRequest:
-        """Raises ApiError (400) that names the first field that is wrong."""
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
+        """`fields`: the body, parsed. Raises ApiError (400) that names the first field that is wrong."""
 
     @abstractmethod
     def is_complete(self, answer: Mapping[str, object]) -> bool:

@@ -7,7 +7,6 @@ and on tools that run there; such a request says that its cost has no bound of i
 from collections.abc import Mapping
 from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -39,9 +38,9 @@ _TOOLS_OF_THE_CALLER = frozenset(
 
 class Responses(Endpoint):
     path = "/responses"
+    answer_tokens_fields = ("max_output_tokens",)
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("input") is None and all(fields.get(name) is None for name in _KEPT_UPSTREAM):
