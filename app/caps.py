@@ -5,21 +5,29 @@ answer, and its caller would not know. Only the time is cut, which changes no an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from app import errors
+from app.body import MAX_BODY_BYTES
 from app.endpoints import ApiRequest, Endpoint
 
 LEAST_MAX_TOKENS = 16
 """Responses take no smaller bound (OpenAI API reference, `max_output_tokens`)."""
 
+MAX_TOKENS = 10_000_000
+MAX_STOP = 4
+"""OpenAI's own bound."""
+
+_TOKENS = f"{LEAST_MAX_TOKENS} to {MAX_TOKENS} tokens"
+Tokens = Annotated[int, Field(ge=LEAST_MAX_TOKENS, le=MAX_TOKENS)]
+
 WITHOUT_STOP = ("o1", "o3", "o4", "gpt-5", "gpt-6")
 """Beginnings of models that refuse stop sequences (OpenAI API reference, `stop`): reasoning models."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
+class Caps(BaseModel):
     """Caps and defaults of one project; None: none.
 
     max_tokens: of one answer, reasoning included. stop: how many stop sequences. input_bytes: of a body.
@@ -27,14 +35,41 @@ class Caps:
     it, the cap. default_stop: of a request that says nothing of stop.
     """
 
-    max_tokens: int | None = None
-    n: int | None = None
-    best_of: int | None = None
-    stop: int | None = None
-    input_bytes: int | None = None
-    timeout_s: float | None = None
-    default_max_tokens: int | None = None
-    default_stop: tuple[str, ...] = ()
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    max_tokens: Tokens | None = Field(default=None, description=_TOKENS)
+    n: Annotated[int, Field(ge=1, le=128)] | None = Field(default=None, description="1 to 128")
+    best_of: Annotated[int, Field(ge=1, le=20)] | None = Field(default=None, description="1 to 20")
+    stop: Annotated[int, Field(ge=0, le=MAX_STOP)] | None = Field(
+        default=None, description=f"a number of sequences from 0 to {MAX_STOP}"
+    )
+    input_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] | None = Field(
+        default=None, description=f"1 to {MAX_BODY_BYTES} bytes"
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = Field(
+        default=None, description="seconds, more than 0 and 3600 at most"
+    )
+    default_max_tokens: Tokens | None = Field(default=None, description=_TOKENS)
+    default_stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=MAX_STOP)] = (
+        Field(default=(), description=f"a list of up to {MAX_STOP} texts")
+    )
+
+    @field_validator("default_max_tokens")
+    @classmethod
+    def _is_within_the_cap(cls, default: int | None, info: ValidationInfo) -> int | None:
+        return _not_above(default, info.data.get("max_tokens"), "max_tokens")
+
+    @field_validator("default_stop")
+    @classmethod
+    def _are_not_too_many(cls, default: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        _not_above(len(default), info.data.get("stop"), "stop")
+        return default
+
+
+def _not_above(default: int | None, cap: int | None, of: str) -> int | None:
+    if default is not None and cap is not None and default > cap:
+        raise ValueError(f"is above the cap of {of}, which is {cap}")
+    return default
 
 
 NO_CAPS = Caps()

@@ -23,14 +23,14 @@ class Caller:
     organization_id: str
     project_id: str
     scopes: Scopes
-    _plans: dict[str | None, Plan] = field(default_factory=dict, compare=False, repr=False)
+    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, compare=False, repr=False)
 
-    def plan(self, model: str | None) -> Plan:
-        """What a request to this model is counted against."""
-        named = model if any(name == model for name, _ in self.scopes.models) else None
+    def plan(self, *models: str) -> Plan:
+        """What a request is counted against that these models may answer."""
+        named = tuple(name for name, _ in self.scopes.models if name in models)
         found = self._plans.get(named)
         if found is None:
-            found = self._plans[named] = plan(self.scopes, named)
+            found = self._plans[named] = plan(self.scopes, *named)
         return found
 
 

@@ -33,6 +33,8 @@ def plain_environment(
         "GATEWAY_ALERT_TOPIC_ARN": alert_topic_arn,
         "GATEWAY_OPENAI_BASE_URL": config.openai_base_url,
         "GATEWAY_REQUESTS_PER_MINUTE": str(config.requests_per_minute),
+        "GATEWAY_DEPLOYMENT_ROUTING": config.deployment_routing,
+        "GATEWAY_MODEL_ALIASES": config.model_aliases,
         "GATEWAY_MODEL_PRICES": config.model_prices,
         "GATEWAY_RESPONSE_CACHE_TTL_S": str(config.response_cache_ttl_s),
         "GATEWAY_LONGEST_STREAM_S": str(config.longest_stream_s),

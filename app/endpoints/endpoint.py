@@ -25,6 +25,11 @@ class Chain:
     answering: str
     given_up: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def following(self) -> tuple[str, ...]:
+        """Who is left to ask."""
+        return self.models[self.models.index(self.answering) + 1 :]
+
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
@@ -50,6 +55,11 @@ class ApiRequest:
     answer_bound_tokens: int | None
     unbounded_param: str | None = None
     chain: Chain | None = None
+
+    @property
+    def answering(self) -> str:
+        """The model that was asked last."""
+        return self.model if self.chain is None else self.chain.answering
 
     def changed(self, **members: object) -> "ApiRequest":
         """The request with these fields, and what follows from them. Raises ApiError (400)."""

@@ -182,6 +182,8 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_OPENAI_BASE_URL": openai_base_url,
         "GATEWAY_KEY_PEPPER": PEPPER,
         "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
+        "GATEWAY_DEPLOYMENT_ROUTING": "weight",
+        "GATEWAY_MODEL_ALIASES": "{}",
         "GATEWAY_MODEL_PRICES": "{}",
         "GATEWAY_RESPONSE_CACHE_TTL_S": "3600",
         "GATEWAY_LONGEST_STREAM_S": "30",

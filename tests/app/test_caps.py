@@ -94,7 +94,10 @@ def test_an_answer_without_a_bound_gets_the_default_or_else_the_cap(
     endpoint: Endpoint, field: str, capped_only: int, spelled_out: bool
 ) -> None:
     request = a_request(endpoint, **({field: None} if spelled_out else {}))
-    for caps, most in ((Caps(max_tokens=500), capped_only), (Caps(500, default_max_tokens=100), 100)):
+    for caps, most in (
+        (Caps(max_tokens=500), capped_only),
+        (Caps(max_tokens=500, default_max_tokens=100), 100),
+    ):
         bounded = within(caps, request, PROJECT)
         assert orjson.loads(bounded.body) == bounded.fields == {**request.fields, field: most}
         assert bounded.answer_bound_tokens == most
