@@ -1,6 +1,6 @@
 """The way of a request through the gateway, top to bottom.
 
-identity (who is it) -> validate (shape) -> cache (answered before?) -> admission (within its limit?) ->
+identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> cache (answered before?) -> admission (within its limit?) ->
 upstream -> answer. A step knows nothing of the next.
 """
 
@@ -15,10 +15,13 @@ from app import errors
 from app.admission.admission import Admission, Hold
 from app.body import MAX_BODY_BYTES
 from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.caps import check_input, within
 from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.models.choice import Models
+from app.models.listing import described, listing
 from app.sse import PING, MalformedStreamError
 from app.telemetry import RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
@@ -31,6 +34,7 @@ class Steps:
     """What a request passes through."""
 
     identity: Identity
+    models: Models
     cache: ResponseCache
     admission: Admission
     upstream: Upstream
@@ -40,13 +44,14 @@ class Steps:
 async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
-    request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
+    request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     async with exchange.while_client_stays():
         lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
         exchange.record.cache = lookup.outcome
         exchange.headers.append((b"x-cache", lookup.outcome.encode()))
         if lookup.answer is not None:
+            _tell_model(exchange, request)
             await _replay(exchange, request, lookup.answer)
             return
         hold = await _admit(exchange, steps, caller, request)
@@ -69,25 +74,39 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
 
 async def list_models(exchange: Exchange, steps: Steps) -> None:
     """GET /v1/models. Raises ApiError, ClientGoneError."""
-    await _models(exchange, steps, "/models")
+    caller = await _identify(exchange, steps)
+    await exchange.read_body(0)
+    async with exchange.while_client_stays():
+        answer = await _free(exchange, steps, caller, "/models")
+        aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
+        if answer.status == 200 and (aliases or permissions is not None):
+            await exchange.answer_json(200, listing(answer.value, aliases, permissions))
+        else:
+            await _pass_on(exchange, answer)
 
 
 async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
     """GET /v1/models/{model}. Raises ApiError, ClientGoneError."""
     exchange.record.model = model[:256]
-    await _models(exchange, steps, "/models/" + quote(model, safe=":"))
-
-
-async def _models(exchange: Exchange, steps: Steps, path: str) -> None:
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
     async with exchange.while_client_stays():
-        hold = await _admit(exchange, steps, caller, None)
-        try:
-            answer = await steps.upstream.complete("GET", path, exchange)
-        finally:
-            steps.admission.settle(hold, None, used=False)
-        await _pass_on(exchange, answer)
+        steps.models.check(model, caller)
+        if model in steps.models.aliases(caller):
+            await exchange.answer_json(200, described(model))
+        else:
+            await _pass_on(
+                exchange, await _free(exchange, steps, caller, "/models/" + quote(model, safe=":"))
+            )
+
+
+async def _free(exchange: Exchange, steps: Steps, caller: Caller, path: str) -> Answer:
+    """What is asked of the upstream that costs nothing, and counts as a request all the same."""
+    hold = await _admit(exchange, steps, caller, None)
+    try:
+        return await steps.upstream.complete("GET", path, exchange)
+    finally:
+        steps.admission.settle(hold, None, used=False)
 
 
 async def _identify(exchange: Exchange, steps: Steps) -> Caller:
@@ -101,6 +120,14 @@ async def _identify(exchange: Exchange, steps: Steps) -> Caller:
     record.organization_id = caller.organization_id
     exchange.headers.append((b"openai-organization", caller.organization_id.encode()))
     return caller
+
+
+def _prepare(body: bytes, caller: Caller, steps: Steps, endpoint: Endpoint) -> ApiRequest:
+    """What is asked, with the project's defaults and within its caps, of the models that may answer."""
+    settings = caller.settings
+    check_input(settings.caps, body, caller.project_id)
+    request = endpoint.parse(body, settings.default_model_of(endpoint))
+    return within(settings.caps, steps.models.choose(request, caller), caller.project_id)
 
 
 async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
@@ -126,10 +153,19 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 async def _complete(
     exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold
 ) -> None:
-    answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
+    answer = await steps.upstream.complete(
+        "POST",
+        request.endpoint.path,
+        exchange,
+        request.body,
+        chain=request.chain,
+        within_s=hold.caller.settings.caps.timeout_s,
+    )
+    _tell_model(exchange, request)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
-    if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
+    complete = answer.status == 200 and request.endpoint.is_complete(answer.value)
+    if lookup.slot and complete and request.answering == request.model:
         steps.cache.keep(lookup.slot, answer.body)
     await _pass_on(exchange, answer)
 
@@ -149,8 +185,13 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
     pings = Pings(exchange, steps.ping_interval_s)
     try:
         async with steps.upstream.stream(
-            endpoint.path, exchange, endpoint.body_for_stream(request)
+            endpoint.path,
+            exchange,
+            endpoint.body_for_stream(request),
+            chain=request.chain,
+            within_s=hold.caller.settings.caps.timeout_s,
         ) as upstream:
+            _tell_model(exchange, request)
             await exchange.begin_stream((_processing_ms(exchange),))
             while not events.done and (data := await upstream.readany()):
                 passed = events.feed(data)
@@ -173,6 +214,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
                 events.error_event(error if isinstance(error, dict) else {"message": str(error)})
             )
         else:
+            _tell_model(exchange, request)
             await _pass_on(exchange, refusal.answer)
         return
     except MalformedStreamError:
@@ -186,7 +228,12 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
             await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
-    elif lookup.slot and not events.shortened and (answer := kept.whole()):
+    elif (
+        lookup.slot
+        and not events.shortened
+        and request.answering == request.model
+        and (answer := kept.whole())
+    ):
         steps.cache.keep(lookup.slot, answer)
 
 
@@ -196,6 +243,12 @@ async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
         async with asyncio.timeout(END_WITHIN_S):
             while await upstream.readany():
                 pass
+
+
+def _tell_model(exchange: Exchange, request: ApiRequest) -> None:
+    """Which model answers, when the caller left the choice open. Names of chains are ASCII."""
+    if request.chain is not None:
+        exchange.headers.append((b"x-gateway-model", request.answering.encode()))
 
 
 def _processing_ms(exchange: Exchange) -> Header:

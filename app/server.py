@@ -25,11 +25,15 @@ from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
 from app.metrics import InFlightMetric
+from app.models.alias import parse_aliases
+from app.models.choice import Models
+from app.models.latency import Latencies
 from app.prices import Prices, parse_prices
 from app.settings import Settings
 from app.table import Table
 from app.telemetry import log_event, log_exception, log_request
 from app.upstream import MAX_CONNECTIONS, Upstream
+from app.upstream.standings import Standings
 from app.valkey import Valkey
 from app.vault import Vault
 
@@ -97,17 +101,26 @@ class Application:
             ledger = Ledger(valkey, ledger_table, seeding, replica, alerts.notice)
             await ledger.open()
             closing.add("ledger", ledger.close)
-            upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
+            standings = Standings(Latencies())
+            upstream = Upstream(
+                settings.openai_base_url,
+                vault.openai_key,
+                settings.longest_stream_s,
+                standings,
+                settings.deployment_routing,
+            )
             await upstream.open()
             closing.add("upstream", upstream.close)
+            prices = Prices(parse_prices(settings.model_prices))
             self._steps = Steps(
                 identity=identity,
+                models=Models(parse_aliases(settings.model_aliases), prices, standings),
                 cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
                 admission=Admission(
                     valkey,
                     seeding,
                     ledger,
-                    Prices(parse_prices(settings.model_prices)),
+                    prices,
                     longest_s=settings.longest_stream_s,
                     replica=replica,
                 ),

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from app.body import json_object
@@ -64,7 +64,7 @@ class ApiRequest:
     def changed(self, **members: object) -> "ApiRequest":
         """The request with these fields, and what follows from them. Raises ApiError (400)."""
         body = with_members(self.body, self.fields, members)
-        return self.endpoint.build(body, {**self.fields, **members})
+        return replace(self.endpoint.build(body, {**self.fields, **members}), chain=self.chain)
 
 
 class Endpoint(ABC):

@@ -42,12 +42,21 @@ class Models:
         chosen = request if request.model == models[0] else request.changed(model=models[0])
         return replace(chosen, chain=Chain(models, alias.first_byte_within_s, answering=models[0]))
 
+    def check(self, model: str, caller: Caller) -> None:
+        """Raises ApiError (403) when the project may not use what this name stands for."""
+        alias = self._alias(model, caller)
+        permissions = caller.settings.model_permissions
+        if permissions is not None and not permissions.of(alias.models if alias is not None else (model,)):
+            raise errors.model_not_permitted(model, caller.project_id)
+
     def aliases(self, caller: Caller) -> tuple[str, ...]:
-        """The names that stand for a model which the project may use."""
+        """The names that are no models of their own and stand for one which the project may use."""
         permissions = caller.settings.model_permissions
         named = {**self._aliases, **caller.settings.model_aliases}
         return tuple(
-            name for name, alias in named.items() if permissions is None or permissions.of(alias.models)
+            name
+            for name, alias in named.items()
+            if name not in alias.models and (permissions is None or permissions.of(alias.models))
         )
 
     def _alias(self, model: str, caller: Caller) -> Alias | None:
