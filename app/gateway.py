@@ -1,12 +1,12 @@
 """The way of a request through the gateway, top to bottom.
 
-identity (who is it) -> validate (shape) -> cache (answered before?) -> admission (within its limit?) ->
-upstream -> answer. A step knows nothing of the next.
+identity (who is it) -> validate (shape) -> cache (answered before, or about to be?) -> admission (within its
+limit?) -> upstream -> answer. A step knows nothing of the next.
 """
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import aiohttp
@@ -14,14 +14,29 @@ import aiohttp
 from app import errors
 from app.admission.admission import Admission, Hold
 from app.body import MAX_BODY_BYTES
-from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.cache import (
+    Flight,
+    Flights,
+    LeaderFailedError,
+    Lookup,
+    Question,
+    ResponseCache,
+    Wishes,
+    invalidation,
+    parse_wishes,
+    scopes_of,
+    turn,
+)
+from app.cache.flights import MAX_FOLLOWED, Follower
 from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.outlet import Outlet
 from app.sse import PING, MalformedStreamError
-from app.telemetry import RequestRecord
+from app.telemetry import CacheOutcome, RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
+from app.valkey import ValkeyReplyError, ValkeyUnavailableError
 
 END_WITHIN_S = 0.5
 
@@ -32,6 +47,7 @@ class Steps:
 
     identity: Identity
     cache: ResponseCache
+    flights: Flights
     admission: Admission
     upstream: Upstream
     ping_interval_s: float
@@ -42,29 +58,34 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     caller = await _identify(exchange, steps)
     request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
     exchange.record.model, exchange.record.stream = request.model, request.stream
+    wishes = parse_wishes(exchange.header)
+    question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
     async with exchange.while_client_stays():
-        lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
-        exchange.record.cache = lookup.outcome
-        exchange.headers.append((b"x-cache", lookup.outcome.encode()))
-        if lookup.answer is not None:
-            await _replay(exchange, request, lookup.answer)
+        flight, lookup = await _find(exchange, steps, request, wishes, question)
+        if flight is None:
             return
-        hold = await _admit(exchange, steps, caller, request)
         try:
-            if request.stream:
-                await _stream(exchange, steps, request, lookup, hold)
+            lookup = await turn(steps.cache, question, lookup, flight, stream=request.stream)
+            if lookup.answer is not None:
+                _tell_cache(exchange, "shared")
+                await _replay(exchange, request, lookup.answer)
             else:
-                await _complete(exchange, steps, request, lookup, hold)
-        except ApiError as failed:
-            if failed.code in errors.NEVER_ASKED:
-                steps.admission.settle(hold, None, used=False)
-            raise
+                await _ask(exchange, steps, caller, request, lookup, flight)
         finally:
-            # Whatever has not been settled by now broke off.
-            record = exchange.record
-            steps.admission.settle(
-                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
-            )
+            flight.close()
+
+
+async def invalidate(exchange: Exchange, steps: Steps) -> None:
+    """POST /v1/cache/invalidate. Raises ApiError, ClientGoneError."""
+    caller = await _identify(exchange, steps)
+    named = invalidation(await exchange.read_body(MAX_BODY_BYTES))
+    try:
+        await steps.cache.invalidate(scopes_of(caller), named.namespace, named.tags)
+    except (ValkeyUnavailableError, ValkeyReplyError):
+        raise errors.cache_unavailable() from None
+    await exchange.answer_json(
+        200, {"object": "cache.invalidation", "namespace": named.namespace, "tags": named.tags}
+    )
 
 
 async def list_models(exchange: Exchange, steps: Steps) -> None:
@@ -103,6 +124,88 @@ async def _identify(exchange: Exchange, steps: Steps) -> Caller:
     return caller
 
 
+async def _find(
+    exchange: Exchange, steps: Steps, request: ApiRequest, wishes: Wishes, question: Question | None
+) -> tuple[Flight | None, Lookup]:
+    """Answers from the cache, or with what another request is getting; otherwise begins a flight."""
+    followed = 0
+    while True:
+        lookup = await steps.cache.look_up(question)
+        _tell_cache(exchange, lookup.outcome)
+        if lookup.answer is not None:
+            await _replay(exchange, request, lookup.answer)
+            return None, lookup
+        if wishes.mode == "only":
+            raise errors.not_in_cache()
+        if lookup.slot is None or wishes.mode == "refresh" or followed == MAX_FOLLOWED:
+            return steps.flights.lead(lookup.slot, alone=True), lookup
+        follower = steps.flights.follow(lookup.slot)
+        if follower is None:
+            flight = steps.flights.lead(lookup.slot, alone=False)
+            exchange.when_client_leaves = flight.leader_left
+            return flight, lookup
+        if await _follow(exchange, steps, request, follower):
+            return None, lookup
+        followed += 1
+
+
+async def _follow(exchange: Exchange, steps: Steps, request: ApiRequest, follower: Follower) -> bool:
+    """Answers with what another request gets. False when that one failed before anything came of it."""
+    _tell_cache(exchange, "shared")
+    begun = False
+    pings = None
+    try:
+        if not request.stream:
+            await exchange.answer(200, await follower.get())
+            return True
+        exchange.errors_in_stream(request.endpoint.events(request).error_event)
+        pings = Pings(exchange, steps.ping_interval_s)
+        while events := await follower.get():
+            pings.postpone()
+            await exchange.begin_stream()
+            await exchange.write(events)
+            begun = True
+        pings.stop()
+        await exchange.end_stream()
+        return True
+    except LeaderFailedError:
+        if begun:
+            raise errors.upstream_cut() from None
+        return False
+    finally:
+        if pings is not None:
+            pings.stop()
+        follower.leave()
+
+
+def _tell_cache(exchange: Exchange, outcome: CacheOutcome) -> None:
+    exchange.record.cache = outcome
+    exchange.set_header(b"x-cache", outcome.encode())
+
+
+async def _ask(
+    exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest, lookup: Lookup, flight: Flight
+) -> None:
+    """Asks the upstream, on the caller's account, for what the cache does not have."""
+    asked = request if lookup.inputs is None else lookup.inputs.left_to_ask()
+    hold = await _admit(exchange, steps, caller, asked)
+    try:
+        if request.stream:
+            await _stream(exchange, steps, asked, flight, hold)
+        else:
+            await _complete(exchange, steps, asked, lookup, flight, hold)
+    except ApiError as failed:
+        if failed.code in errors.NEVER_ASKED:
+            steps.admission.settle(hold, None, used=False)
+        raise
+    finally:
+        # Whatever has not been settled by now broke off.
+        record = exchange.record
+        steps.admission.settle(
+            hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+        )
+
+
 async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
     hold = await steps.admission.reserve(caller, exchange.record.request_id, request)
     exchange.record.limiter = hold.limiter
@@ -124,14 +227,33 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 
 
 async def _complete(
-    exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold
+    exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, flight: Flight, hold: Hold
 ) -> None:
     answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
-    if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
-        steps.cache.keep(lookup.slot, answer.body)
+    if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
+        answer = _land(steps, flight, lookup, answer)
     await _pass_on(exchange, answer)
+
+
+def _land(steps: Steps, flight: Flight, lookup: Lookup, answer: Answer) -> Answer:
+    """Keeps a complete answer and gives it to whoever follows. Returns it as the caller is to have it."""
+    if flight.slot is None:
+        return answer
+    if lookup.inputs is None:
+        flight.is_kept = steps.cache.keep(flight.slot, answer.body)
+    else:
+        completed = lookup.inputs.completed(answer.value, answer.body)
+        if completed is None:
+            if lookup.outcome == "partial":
+                raise errors.upstream_malformed()
+            return answer
+        body, entries = completed
+        answer = replace(answer, body=body)
+        steps.cache.keep_inputs(flight.slot, entries)
+    flight.land(answer.body)
+    return answer
 
 
 async def _pass_on(exchange: Exchange, answer: Answer) -> None:
@@ -141,11 +263,11 @@ async def _pass_on(exchange: Exchange, answer: Answer) -> None:
     await exchange.answer(answer.status, answer.body, answer.headers)
 
 
-async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold) -> None:
+async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight: Flight, hold: Hold) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
     exchange.errors_in_stream(events.error_event)
-    kept = Kept(lookup)
+    outlet = Outlet(exchange, flight)
     pings = Pings(exchange, steps.ping_interval_s)
     try:
         async with steps.upstream.stream(
@@ -154,15 +276,20 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
             await exchange.begin_stream((_processing_ms(exchange),))
             while not events.done and (data := await upstream.readany()):
                 passed = events.feed(data)
-                kept.add(passed)
+                if events.failed:
+                    # Those who follow look for themselves.
+                    flight.close()
                 if events.done:
                     pings.stop()
                     steps.admission.settle(hold, events.usage, used=True, chunks=events.chunks)
-                    await exchange.end_stream(passed)
+                    whole = outlet.complete(passed)
+                    if flight.slot and whole and not events.failed and not events.shortened:
+                        flight.is_kept = steps.cache.keep(flight.slot, whole)
+                    await outlet.end(passed)
                     await _read_to_the_end(upstream)
                 elif passed:
                     pings.postpone()
-                    await exchange.write(passed)
+                    await outlet.write(passed)
     except UpstreamRefusal as refusal:
         pings.stop()
         if exchange.begun:
@@ -177,8 +304,12 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
         return
     except MalformedStreamError:
         raise errors.upstream_malformed() from None
+    except LeaderFailedError:
+        # The client was too far behind those who follow.
+        raise errors.upstream_cut() from None
     finally:
         pings.stop()
+        outlet.close()
         exchange.record.usage, exchange.record.chunks = events.usage, events.chunks
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
@@ -186,8 +317,6 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
             await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
-    elif lookup.slot and not events.shortened and (answer := kept.whole()):
-        steps.cache.keep(lookup.slot, answer)
 
 
 async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
@@ -200,28 +329,6 @@ async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
 
 def _processing_ms(exchange: Exchange) -> Header:
     return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
-
-
-class Kept:
-    """The events of a stream for the cache, as long as they are wanted there and not too many."""
-
-    __slots__ = ("_events", "_size")
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._events: list[bytes] | None = [] if lookup.slot else None
-        self._size = 0
-
-    def add(self, events: bytes) -> None:
-        if self._events is None:
-            return
-        self._size += len(events)
-        if self._size > MAX_ANSWER_BYTES:
-            self._events = None
-        else:
-            self._events.append(events)
-
-    def whole(self) -> bytes | None:
-        return b"".join(self._events) if self._events else None
 
 
 class Pings:

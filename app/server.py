@@ -14,7 +14,7 @@ from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
 from app.body import BodyRoom
-from app.cache import ResponseCache
+from app.cache import Flights, ResponseCache
 from app.endpoints import ENDPOINTS
 from app.errors import ApiError
 from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
@@ -103,6 +103,7 @@ class Application:
             self._steps = Steps(
                 identity=identity,
                 cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                flights=Flights(),
                 admission=Admission(
                     valkey,
                     seeding,
@@ -164,6 +165,9 @@ class Application:
         if (endpoint := _ENDPOINTS.get(path)) is not None:
             _require("POST", method, path)
             await gateway.handle(exchange, steps, endpoint)
+        elif path == "/v1/cache/invalidate":
+            _require("POST", method, path)
+            await gateway.invalidate(exchange, steps)
         elif path == "/v1/models":
             _require("GET", method, path)
             await gateway.list_models(exchange, steps)

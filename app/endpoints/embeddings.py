@@ -1,6 +1,6 @@
 """POST /v1/embeddings. Bounds of fields are those of OpenAI's API reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
@@ -46,6 +46,13 @@ class Embeddings(Endpoint):
 
     def is_repeatable(self, request: ApiRequest) -> bool:  # noqa: ARG002
         return True
+
+    def inputs_of(self, request: ApiRequest) -> Sequence[object] | None:
+        if not _FIELDS.keys() >= request.fields.keys():
+            # What a field means that is not known here may depend on all inputs together.
+            return None
+        value = request.fields["input"]
+        return value if isinstance(value, list) and isinstance(value[0], str | list) else [value]
 
 
 EMBEDDINGS = Embeddings()
