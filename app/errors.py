@@ -277,6 +277,27 @@ def unbounded_cost(param: str) -> ApiError:
     )
 
 
+def not_in_cache() -> ApiError:
+    # Not the 504 that RFC 9111 has for it: nothing failed, and alarms count what did.
+    return ApiError(
+        404,
+        "The cache has no answer to this request, and x-cache: only asks for no other. "
+        "Leave the header out to have the upstream asked.",
+        kind="invalid_request_error",
+        param="x-cache",
+        code="cache_miss",
+        headers=(DO_NOT_RETRY,),
+    )
+
+
+def cache_unavailable() -> ApiError:
+    return _unavailable(
+        "The cache cannot be reached at the moment, so nothing was invalidated. Try again shortly.",
+        "cache_unavailable",
+        retry_after_s=1,
+    )
+
+
 def busy() -> ApiError:
     return _unavailable("The gateway is at its capacity. Try again shortly.", "overloaded", retry_after_s=1)
 

@@ -11,18 +11,20 @@ from app import errors
 from app.admission.plan import Plan, Scopes, plan
 from app.keys import KeyRecord, hash_key, looks_like_key
 from app.owners import Owners
+from app.project_settings import DEFAULT_SETTINGS, ProjectSettings
 from app.remembered import Remembered
 from app.table import Table, TableUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is counted for."""
+    """Whom a request is counted for. settings: what its project has chosen."""
 
     key_id: str
     organization_id: str
     project_id: str
     scopes: Scopes
+    settings: ProjectSettings = DEFAULT_SETTINGS
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def plan(self, *models: str) -> Plan:
@@ -92,6 +94,7 @@ class Identity:
                 organization_id=record.organization_id,
                 organization=owners.organization,
             ),
+            settings=owners.settings,
         )
         if len(self._callers) >= MAX_CALLERS:
             self._callers.clear()

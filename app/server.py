@@ -14,7 +14,7 @@ from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
 from app.body import BodyRoom
-from app.cache import ResponseCache
+from app.cache import Flights, ResponseCache
 from app.endpoints import ENDPOINTS
 from app.errors import ApiError
 from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
@@ -116,6 +116,7 @@ class Application:
                 identity=identity,
                 models=Models(parse_aliases(settings.model_aliases), prices, standings),
                 cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                flights=Flights(),
                 admission=Admission(
                     valkey,
                     seeding,
@@ -177,6 +178,9 @@ class Application:
         if (endpoint := _ENDPOINTS.get(path)) is not None:
             _require("POST", method, path)
             await gateway.handle(exchange, steps, endpoint)
+        elif path == "/v1/cache/invalidate":
+            _require("POST", method, path)
+            await gateway.invalidate(exchange, steps)
         elif path == "/v1/models":
             _require("GET", method, path)
             await gateway.list_models(exchange, steps)

@@ -24,16 +24,17 @@ STANDARD_OUTPUT = 1
 _lines: list[bytes] = []
 _flush_timer: asyncio.TimerHandle | None = None
 
-CacheOutcome = Literal["hit", "miss", "bypass"]
+CacheOutcome = Literal["hit", "partial", "miss", "shared", "bypass"]
+"""partial: some inputs were in the cache. shared: another request's answer, while it came."""
 
 
 @dataclass(slots=True)
 class RequestRecord:
     """What is logged of one request. `started` is of the monotonic clock, in seconds; *_ms are milliseconds.
 
-    usage: what the upstream charged for, so None on a cache hit. first_byte_ms: until the answer began.
-    limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one that was asked
-    last; upstream_attempts: how often one was.
+    usage: what the upstream charged for, so None on a cache hit or a shared answer. first_byte_ms: until the
+    answer began. limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one
+    that was asked last; upstream_attempts: how often one was.
     """
 
     request_id: str

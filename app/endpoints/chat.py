@@ -61,9 +61,11 @@ class ChatCompletions(Endpoint):
 
     def is_repeatable(self, request: ApiRequest) -> bool:
         fields = request.fields
-        if fields.get("store") or fields.get("web_search_options") is not None:
-            return False
-        return fields.get("temperature") == 0 or fields.get("seed") is not None
+        asked_for = fields.get("temperature") == 0 or fields.get("seed") is not None
+        return asked_for and self.is_pure(request)
+
+    def is_pure(self, request: ApiRequest) -> bool:
+        return not request.fields.get("store") and request.fields.get("web_search_options") is None
 
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)

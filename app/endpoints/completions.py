@@ -56,6 +56,9 @@ class Completions(Endpoint):
     def is_repeatable(self, request: ApiRequest) -> bool:
         return request.fields.get("temperature") == 0 or request.fields.get("seed") is not None
 
+    def is_pure(self, request: ApiRequest) -> bool:  # noqa: ARG002
+        return True
+
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)
 

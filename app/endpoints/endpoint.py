@@ -1,7 +1,7 @@
 """What the way of a request needs to know of an endpoint, and of a request to it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -72,13 +72,15 @@ class Endpoint(ABC):
 
     answer_tokens_fields: what bounds the tokens of an answer, the one to use first; none if none is written.
     unasked_answer_tokens: how many an answer has that nothing bounds, None: as many as the model writes.
-    takes_stop: whether it knows stop sequences.
+    takes_stop: whether it knows stop sequences. takes_fallbacks: whether an answer of another model may take
+    an answer's place.
     """
 
     path: ClassVar[str]
     answer_tokens_fields: ClassVar[tuple[str, ...]] = ()
     unasked_answer_tokens: ClassVar[int | None] = None
     takes_stop: ClassVar[bool] = False
+    takes_fallbacks: ClassVar[bool] = True
 
     def parse(self, body: bytes, default_model: str | None = None) -> ApiRequest:
         """Raises ApiError (400) that names the first field that is wrong."""
@@ -99,6 +101,15 @@ class Endpoint(ABC):
     @abstractmethod
     def is_repeatable(self, request: ApiRequest) -> bool:
         """Whether the caller asked for an answer that may be the same each time, and for no side effect."""
+
+    def is_pure(self, request: ApiRequest) -> bool:
+        """Whether an answer that was given before can stand for a new one: no side effect, and nothing that
+        the request does not hold decides about it."""
+        return self.is_repeatable(request)
+
+    def inputs_of(self, request: ApiRequest) -> Sequence[object] | None:  # noqa: ARG002
+        """The inputs, when each has an answer that is the same alone and among others; None otherwise."""
+        return None
 
     def usage_of(self, answer: Mapping[str, object]) -> Usage | None:
         """What an answer says of its tokens."""

@@ -78,11 +78,13 @@ class Responses(Endpoint):
         return answer.get("status") == "completed" and answer.get("error") is None
 
     def is_repeatable(self, request: ApiRequest) -> bool:
+        return request.fields.get("temperature") == 0 and self.is_pure(request)
+
+    def is_pure(self, request: ApiRequest) -> bool:
         fields = request.fields
         # A response is stored upstream unless the request says otherwise, which is a side effect.
         return (
-            fields.get("temperature") == 0
-            and fields.get("store") is False
+            fields.get("store") is False
             and fields.get("conversation") is None
             and request.unbounded_param is None
         )

@@ -38,7 +38,9 @@ class Models:
         if not models:
             raise errors.model_not_permitted(request.model, caller.project_id)
         if len(models) > 1:
-            models = self._in_order(alias.order, self._priced(models, request, caller), request)
+            models = self._priced(models, request, caller)
+            takes_all = request.endpoint.takes_fallbacks
+            models = self._in_order(alias.order, models, request) if takes_all else models[:1]
         chosen = request if request.model == models[0] else request.changed(model=models[0])
         return replace(chosen, chain=Chain(models, alias.first_byte_within_s, answering=models[0]))
 

@@ -19,10 +19,5 @@ def listing(
     """The upstream's list without what the project may not use, and with the aliases at its end."""
     data = upstream.get("data")
     models = [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
-    shown = [
-        model
-        for model in models
-        if model.get("id") not in aliases
-        and (permissions is None or permissions.permit(str(model.get("id"))))
-    ]
+    shown = [model for model in models if permissions is None or permissions.permit(str(model.get("id")))]
     return {**upstream, "data": [*shown, *map(described, aliases)]}
