@@ -21,14 +21,7 @@ MAX_MODELS = 8
 MAX_ALIASES = 100
 
 Order = Literal["given", "cheapest", "fastest"]
-ModelName = Annotated[
-    str,
-    Field(
-        pattern=r"^[!-~]{1,256}$",
-        description="the name of a model, 1 to 256 printable ASCII characters without spaces, for example "
-        "gpt-5-mini",
-    ),
-]
+ModelName = Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]
 
 
 def _models(value: object) -> object:
@@ -80,8 +73,7 @@ Aliases = Annotated[
     dict[ModelName, Annotated[Alias, BeforeValidator(_models)]],
     Field(
         max_length=MAX_ALIASES,
-        description='for example {"fast": "gpt-5-mini", "best": {"models": ["gpt-5", "gpt-4.1"], "order": '
-        '"given"}}',
+        description='an object such as {"fast": "gpt-5-mini", "best": ["gpt-5", "gpt-4.1"]}',
     ),
     AfterValidator(_without_loops),
 ]
