@@ -17,6 +17,7 @@ from app.endpoints import CHAT_COMPLETIONS
 from app.keys import issue
 from app.limits import NO_LIMITS, Limits, limits_attributes
 from app.prices import Prices
+from app.project_settings import ProjectSettings, settings_attribute
 from tests.app.conftest import PEPPER, TABLE, Aws
 from tests.servers import ValkeyServer, until
 
@@ -52,6 +53,13 @@ class Account:
     def limit_project(self, limits: Limits, status: str = "active") -> None:
         self._put(
             f"PROJECT#{self.project_id}", "PROJECT", {"status": {"S": status}, **limits_attributes(limits)}
+        )
+
+    def choose(self, settings: ProjectSettings) -> None:
+        self._put(
+            f"PROJECT#{self.project_id}",
+            "PROJECT",
+            {"status": {"S": "active"}, **limits_attributes(self.limits), **settings_attribute(settings)},
         )
 
     def limit_model(self, model: str, limits: Limits) -> None:
