@@ -354,11 +354,12 @@ def upstream_failed(status: int) -> ApiError:
     return _bad_gateway(f"The upstream failed with status {status}. Try again shortly.", "upstream_failed")
 
 
-def upstream_too_slow(after_s: float) -> ApiError:
+def upstream_too_slow(after_s: float, *, capped: bool = False) -> ApiError:
+    """capped: by the project, below the gateway's own bound."""
+    whose = "that the project caps its answers at" if capped else "the longest this gateway waits"
     return ApiError(
         504,
-        f"The answer was not complete after {after_s:g} s, the longest this gateway waits. "
-        "Ask for a shorter one.",
+        f"The answer was not complete after {after_s:g} s, {whose}. Ask for a shorter one.",
         kind="server_error",
         code="upstream_timeout",
     )

@@ -62,6 +62,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     caller = await _identify(exchange, steps)
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
+    exchange.record.alias = request.chain.alias if request.chain is not None else None
     wishes = parse_wishes(exchange.header)
     question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
     async with exchange.while_client_stays():

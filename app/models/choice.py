@@ -42,7 +42,9 @@ class Models:
             takes_all = request.endpoint.takes_fallbacks
             models = self._in_order(alias.order, models, request) if takes_all else models[:1]
         chosen = request if request.model == models[0] else request.changed(model=models[0])
-        return replace(chosen, chain=Chain(models, alias.first_byte_within_s, answering=models[0]))
+        return replace(
+            chosen, chain=Chain(request.model, models, alias.first_byte_within_s, answering=models[0])
+        )
 
     def check(self, model: str, caller: Caller) -> None:
         """Raises ApiError (403) when the project may not use what this name stands for."""

@@ -41,7 +41,7 @@ _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is asked. began, deadline: of the loop's clock, for all attempts together."""
+    """What is asked. began: of the loop's clock. within_s: for all attempts together."""
 
     method: str
     path: str
@@ -50,7 +50,11 @@ class _Call:
     chain: Chain | None
     exchange: Exchange
     began: float
-    deadline: float
+    within_s: float
+
+    @property
+    def deadline(self) -> float:
+        return self.began + self.within_s
 
     @property
     def model(self) -> str:
@@ -140,7 +144,7 @@ class Upstream:
                 reply = await self._send(call)
                 return await reply.answer()
         except _FAILURES as failure:
-            raise _refusal(failure, call) from None
+            raise self._refusal(failure, call) from None
         finally:
             _finish(call, reply)
 
@@ -170,7 +174,7 @@ class Upstream:
                     raise errors.upstream_malformed()
                 yield reply.response.content
         except _FAILURES as failure:
-            raise _refusal(failure, call) from None
+            raise self._refusal(failure, call) from None
         finally:
             _finish(call, reply)
 
@@ -185,9 +189,20 @@ class Upstream:
         *,
         stream: bool = False,
     ) -> _Call:
-        now = asyncio.get_running_loop().time()
-        longest_s = self._longest_s if within_s is None else min(within_s, self._longest_s)
-        return _Call(method, path, body, stream, chain, exchange, now, now + longest_s)
+        within_s = self._longest_s if within_s is None else min(within_s, self._longest_s)
+        return _Call(method, path, body, stream, chain, exchange, asyncio.get_running_loop().time(), within_s)
+
+    def _refusal(self, failure: Exception, call: _Call) -> ApiError:
+        match failure:
+            case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
+                return errors.upstream_unreachable()
+            case TimeoutError():
+                return errors.upstream_too_slow(call.within_s, capped=call.within_s < self._longest_s)
+            case aiohttp.ClientResponseError():
+                return errors.upstream_malformed()
+            case _:
+                # The request was on its way: unlike an upstream out of reach, this one may have charged it.
+                return errors.upstream_cut()
 
     async def _send(self, call: _Call) -> _Reply:
         self._budget.request_began()
@@ -347,19 +362,6 @@ class Upstream:
 
 def _model_kind(call: _Call) -> str:
     return kind_of(call.path, stream=call.stream)
-
-
-def _refusal(failure: Exception, call: _Call) -> ApiError:
-    match failure:
-        case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
-            return errors.upstream_unreachable()
-        case TimeoutError():
-            return errors.upstream_too_slow(call.deadline - call.began)
-        case aiohttp.ClientResponseError():
-            return errors.upstream_malformed()
-        case _:
-            # The request was on its way: unlike an upstream out of reach, this one may have charged it.
-            return errors.upstream_cut()
 
 
 def _finish(call: _Call, reply: _Reply | None) -> None:

@@ -5,7 +5,6 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from app.endpoints import CHAT_COMPLETIONS
 from app.keys import issue
 from app.limits import NO_LIMITS, Limits, limits_attributes
 from app.prices import Prices
-from app.project_settings import check_settings, settings_attribute
+from app.project_settings import ProjectSettings, settings_attribute
 from tests.app.conftest import PEPPER, TABLE, Aws
 from tests.servers import ValkeyServer, until
 
@@ -28,12 +27,11 @@ PRICES = Prices({})
 
 @dataclass
 class Account:
-    """An organization with one project and one key; `limits` and `settings` of the project to begin with."""
+    """An organization with one project and one key; `limits` of the project to begin with."""
 
     aws: Aws
     limits: Limits = NO_LIMITS
     organization_limits: Limits = NO_LIMITS
-    settings: Mapping[str, Any] = field(default_factory=dict)
     organization_id: str = field(default_factory=lambda: f"org-{secrets.token_hex(4)}")
     project_id: str = field(default_factory=lambda: f"proj_{secrets.token_hex(4)}")
     key: str = field(init=False, repr=False)
@@ -54,13 +52,14 @@ class Account:
 
     def limit_project(self, limits: Limits, status: str = "active") -> None:
         self._put(
+            f"PROJECT#{self.project_id}", "PROJECT", {"status": {"S": status}, **limits_attributes(limits)}
+        )
+
+    def choose(self, settings: ProjectSettings) -> None:
+        self._put(
             f"PROJECT#{self.project_id}",
             "PROJECT",
-            {
-                "status": {"S": status},
-                **limits_attributes(limits),
-                **settings_attribute(check_settings(self.settings)),
-            },
+            {"status": {"S": "active"}, **limits_attributes(self.limits), **settings_attribute(settings)},
         )
 
     def limit_model(self, model: str, limits: Limits) -> None:

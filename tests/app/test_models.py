@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from app.limits import Limits
+from app.project_settings import check_settings
 from app.usage import Usage
 from tests.app.accounts import MODEL, PRICES, Account
 from tests.app.conftest import Aws, Gateway, StandIn, StartGateway
@@ -42,6 +43,12 @@ VARIABLES = {
 def gateway(start_gateway: StartGateway) -> Iterator[Gateway]:
     with start_gateway(**VARIABLES) as gateway:
         yield gateway
+
+
+def a_project(aws: Aws, **settings: Any) -> Account:
+    account = Account(aws)
+    account.choose(check_settings(settings))
+    return account
 
 
 def messages() -> Any:
@@ -86,7 +93,8 @@ def test_when_one_model_cannot_answer_the_next_does(
     answer = ask(gateway, alias, stream=stream)
     assert (answer.status_code, answer.headers["x-gateway-model"]) == (200, MODEL)
     assert models_asked(stand_in)[-1] == MODEL
-    assert line(gateway, answer)["model"] == MODEL
+    logged = line(gateway, answer)
+    assert (logged["alias"], logged["model"]) == (alias, MODEL)
     # It has just failed: the next request does not try it first.
     stand_in.reset()
     assert ask(gateway, alias, stream=stream).headers["x-gateway-model"] == MODEL
@@ -174,7 +182,7 @@ def test_an_answer_of_a_fallback_is_not_kept_for_the_model_that_could_not(
     gateway: Gateway, stand_in: StandIn, aws: Aws
 ) -> None:
     own = {"own": ["stand-in-500", MODEL]}
-    account = Account(aws, settings={"model_aliases": own})
+    account = a_project(aws, model_aliases=own)
     asked = {"temperature": 0, "messages": [{"role": "user", "content": f"{uuid.uuid4()}"}]}
     first = ask(gateway, "own", account.key, **asked)
     if models_asked(stand_in) == ["stand-in-500", MODEL]:
@@ -193,7 +201,7 @@ def test_an_answer_of_a_fallback_is_not_kept_for_the_model_that_could_not(
 
 def test_a_project_uses_only_what_it_may(gateway: Gateway, aws: Aws, stand_in: StandIn) -> None:
     allowed = {"mode": "allow_list", "model_ids": [MODEL, "text-embedding-3-small"]}
-    account = Account(aws, settings={"model_permissions": allowed, "model_aliases": {"mine": "o3"}})
+    account = a_project(aws, model_permissions=allowed, model_aliases={"mine": "o3"})
     client = gateway.sdk(account.key)
     for model in ("gpt-4o", "mine"):
         with pytest.raises(openai.PermissionDeniedError) as refused:
@@ -227,7 +235,7 @@ def test_a_request_that_names_no_model_gets_the_projects(
     gateway: Gateway, aws: Aws, stand_in: StandIn
 ) -> None:
     small = "text-embedding-3-small"
-    account = Account(aws, settings={"default_model": "fast", "default_embedding_model": small})
+    account = a_project(aws, default_model="fast", default_embedding_model=small)
     client = gateway.sdk(account.key)
     client.post("/chat/completions", cast_to=object, body={"messages": messages()})
     client.post("/responses", cast_to=object, body={"model": None, "input": "tell"})
@@ -252,7 +260,7 @@ CAPS = {
 
 @pytest.fixture
 def capped(gateway: Gateway, aws: Aws) -> openai.OpenAI:
-    return gateway.sdk(Account(aws, settings={"caps": CAPS}).key)
+    return gateway.sdk(a_project(aws, caps=CAPS).key)
 
 
 def test_caps_of_chat_completions(capped: openai.OpenAI, stand_in: StandIn) -> None:
@@ -320,10 +328,10 @@ def test_embeddings_and_moderations_are_capped_by_their_size_alone(
 def test_an_answer_has_the_time_that_the_project_caps_it_at(
     gateway: Gateway, aws: Aws, stand_in: StandIn, stream: bool
 ) -> None:
-    key = Account(aws, settings={"caps": {"timeout_s": 0.3}}).key
+    key = a_project(aws, caps={"timeout_s": 0.3}).key
     answer = ask(gateway, "stand-in-slow", key, stream=stream)
     assert '"upstream_timeout"' in answer.text
-    assert "0.3 s" in answer.text
+    assert "after 0.3 s, that the project caps its answers at." in answer.text
     until(lambda: stand_in.calls()["outcomes"].get("client_gone"), what="the end of its work")
 
 

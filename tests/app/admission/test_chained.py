@@ -34,6 +34,7 @@ def courses(draw: st.DrawFn) -> tuple[ApiRequest, Chain, Usage]:
     reached = draw(st.integers(0, len(models) - 1))
     slow = () if patience_s is None else draw(st.sets(st.sampled_from(range(reached)))) if reached else ()
     chain = Chain(
+        "alias",
         models,
         patience_s,
         answering=models[reached],
@@ -73,7 +74,7 @@ def test_no_more_is_held_than_could_be_charged(course: tuple[ApiRequest, Chain, 
 
 def test_one_that_was_given_up_is_charged_by_its_time_at_its_own_price() -> None:
     request = a_request(max_completion_tokens=1000)
-    chain = Chain(("o3", "gpt-4o-mini"), 2.0, answering="gpt-4o-mini", given_up=(("o3", 2.0),))
+    chain = Chain("alias", ("o3", "gpt-4o-mini"), 2.0, answering="gpt-4o-mini", given_up=(("o3", 2.0),))
     usage, micro_usd = with_given_up(NOTHING, 0, request, chain, PRICES)
     assert (usage.completion_tokens, usage.prompt_tokens > 0) == (400, True)
     dear = PRICES.price("o3")
@@ -83,5 +84,5 @@ def test_one_that_was_given_up_is_charged_by_its_time_at_its_own_price() -> None
 
 def test_what_has_no_price_is_held_by_its_tokens_alone() -> None:
     request = a_request(max_completion_tokens=1000)
-    held, micro_usd = reservation(request, Chain(("unheard-of",), None, "unheard-of"), PRICES)
+    held, micro_usd = reservation(request, Chain("alias", ("unheard-of",), None, "unheard-of"), PRICES)
     assert (held.answer_tokens, micro_usd) == (1000, 0)
