@@ -16,8 +16,8 @@ class Chain:
     """The models that may answer a request, tried in this order, and how far that has come.
 
     alias: the name that stands for them in the request. first_byte_within_s: how long each but the last may
-    take to begin its answer, None: as long as the request. answering: the one that was asked last. given_up: those that were too slow, each with the seconds
-    it had; they may be charged for.
+    take to begin its answer, None: as long as the request. answering: the one that was asked last. given_up:
+    those that were too slow, each with the seconds it had; they may be charged for.
     """
 
     alias: str

@@ -1,5 +1,6 @@
 """Aliases, permissions, caps, fallbacks and routing through a whole gateway, seen by the official SDK."""
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -157,6 +158,41 @@ async def test_a_budget_is_exact_whichever_model_answers(
     assert {record["model"] for record in records.values()} == {MODEL}
     budget = f"b:p:{account.project_id}"
     until(lambda: account.budgets(valkey)[budget] == (spent, 0), what="all holds to be given back")
+
+
+async def test_of_many_at_once_no_more_is_spent_than_the_budget_whichever_model_answers(
+    gateway: Gateway, aws: Aws, stand_in: StandIn, valkey: ValkeyServer
+) -> None:
+    # The first calls fail, so that the second model answers some and the first, well again, the others.
+    prices = [price for model in ("gpt-4o", MODEL) if (price := PRICES.price(model)) is not None]
+    account = Account(aws, Limits(spend_limit_micro_usd=20_000))
+    account.choose(check_settings({"model_aliases": {"both": ["gpt-4o", MODEL]}}))
+    stand_in.behave(status=500, times=15)
+
+    async def one(client: openai.AsyncOpenAI) -> bool:
+        try:
+            await client.chat.completions.create(model="both", messages=messages(), max_tokens=50)
+        except openai.APIStatusError:
+            return False
+        return True
+
+    async with gateway.async_sdk(account.key) as client:
+        answered = sum(await asyncio.gather(*(one(client) for _ in range(60))))
+    calls = [call for call in stand_in.calls()["last"] if call["total_tokens"]]
+    assert 0 < answered == len(calls) < 60
+    by_model = dict(zip(("gpt-4o", MODEL), prices, strict=True))
+    spent = sum(
+        by_model[json.loads(call["body"])["model"]].cost(
+            Usage(call["prompt_tokens"], call["completion_tokens"], call["total_tokens"])
+        )
+        for call in calls
+    )
+    assert spent <= 20_000
+    assert {json.loads(call["body"])["model"] for call in calls} == {"gpt-4o", MODEL}
+    budget = f"b:p:{account.project_id}"
+    until(lambda: account.budgets(valkey)[budget] == (spent, 0), what="all holds to be given back")
+    records = account.recorded(answered)
+    assert sum(record["micro_usd"] for record in records.values()) == spent
 
 
 def test_a_budget_holds_the_dearest_model_of_a_chain(gateway: Gateway, aws: Aws) -> None:

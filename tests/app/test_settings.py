@@ -46,6 +46,8 @@ def test_no_variable_has_a_silent_default(good: pytest.MonkeyPatch, name: str) -
         ("GATEWAY_CACHE_URL", "redis://cache.example.com:6379"),
         ("GATEWAY_CACHE_URL", "rediss://cache.example.com"),
         ("GATEWAY_CACHE_SECRET_ARN", "my-secret"),
+        ("GATEWAY_DEPLOYMENT_ROUTING", "random"),
+        ("GATEWAY_MODEL_ALIASES", '{"fast": []}'),
         ("GATEWAY_MODEL_PRICES", "gpt-4o"),
         ("GATEWAY_ALERT_TOPIC_ARN", "alerts"),
         ("GATEWAY_OPENAI_BASE_URL", "http://api.openai.com/v1"),
