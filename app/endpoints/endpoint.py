@@ -62,6 +62,17 @@ class ApiRequest:
         """The model that was asked last."""
         return self.model if self.chain is None else self.chain.answering
 
+    def answered_by(self, chain: Chain) -> "ApiRequest":
+        """The request to the chain's first model, with the others that may answer."""
+        model = {"model": chain.answering}
+        return replace(
+            self,
+            body=with_members(self.body, self.fields, model),
+            fields={**self.fields, **model},
+            model=chain.answering,
+            chain=chain,
+        )
+
     def changed(self, **members: object) -> "ApiRequest":
         """The request with these fields, and what follows from them. Raises ApiError (400)."""
         body = with_members(self.body, self.fields, members)

@@ -1,7 +1,6 @@
 """From the model that a request names to those that may answer it, in the order in which they are asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import inf
 
 from app import errors
@@ -41,10 +40,8 @@ class Models:
             models = self._priced(models, request, caller)
             takes_all = request.endpoint.takes_fallbacks
             models = self._in_order(alias.order, models, request) if takes_all else models[:1]
-        chosen = request if request.model == models[0] else request.changed(model=models[0])
-        return replace(
-            chosen, chain=Chain(request.model, models, alias.first_byte_within_s, answering=models[0])
-        )
+        chain = Chain(request.model, models, alias.first_byte_within_s, answering=models[0])
+        return request.answered_by(chain)
 
     def check(self, model: str, caller: Caller) -> None:
         """Raises ApiError (403) when the project may not use what this name stands for."""
