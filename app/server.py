@@ -21,6 +21,7 @@ from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
 from app.health import Readiness
 from app.identity import Identity
+from app.knowledge import Knowledge
 from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
@@ -75,7 +76,7 @@ class Application:
     async def _open_parts(self) -> AsyncIterator[None]:
         settings = self._settings
         async with (
-            open_clients(settings.region) as (dynamodb, secretsmanager, sns),
+            open_clients(settings.region) as (dynamodb, secretsmanager, sns, sqs),
             Closing(self._stop.closing_s) as closing,
         ):
             table = Table(dynamodb, settings.table_name)
@@ -100,9 +101,13 @@ class Application:
             upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
             await upstream.open()
             closing.add("upstream", upstream.close)
+            cache = ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url)
+            knowledge = Knowledge(sqs, settings.knowledge_queue_url, table, cache)
+            knowledge.open()
+            closing.add("knowledge", knowledge.close)
             self._steps = Steps(
                 identity=identity,
-                cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                cache=cache,
                 flights=Flights(),
                 admission=Admission(
                     valkey,
