@@ -21,6 +21,7 @@ from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
 from app.health import Readiness
 from app.identity import Identity
+from app.knowledge import Knowledge
 from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
@@ -79,7 +80,7 @@ class Application:
     async def _open_parts(self) -> AsyncIterator[None]:
         settings = self._settings
         async with (
-            open_clients(settings.region) as (dynamodb, secretsmanager, sns),
+            open_clients(settings.region) as (dynamodb, secretsmanager, sns, sqs),
             Closing(self._stop.closing_s) as closing,
         ):
             table = Table(dynamodb, settings.table_name)
@@ -111,11 +112,15 @@ class Application:
             )
             await upstream.open()
             closing.add("upstream", upstream.close)
+            cache = ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url)
+            knowledge = Knowledge(sqs, settings.knowledge_queue_url, table, cache)
+            knowledge.open()
+            closing.add("knowledge", knowledge.close)
             prices = Prices(parse_prices(settings.model_prices))
             self._steps = Steps(
                 identity=identity,
                 models=Models(parse_aliases(settings.model_aliases), prices, standings),
-                cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                cache=cache,
                 flights=Flights(),
                 admission=Admission(
                     valkey,

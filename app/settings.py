@@ -60,6 +60,13 @@ def _model_aliases(value: str) -> str:
     return value
 
 
+def _queue_url(value: str) -> str:
+    upstream_url(value)
+    if not urlsplit(value).path.strip("/"):
+        raise ValueError("names no queue")
+    return value
+
+
 def _model_prices(value: str) -> str:
     parse_prices(value)
     return value
@@ -99,6 +106,9 @@ class Settings(BaseSettings):
     openai_secret_arn: SecretArn = Field(description="the stack output openai_secret_arn")
     alert_topic_arn: Annotated[str, Field(pattern=_TOPIC_ARN)] = Field(
         description="the SNS topic that spend alerts go to, the stack output alert_topic_arn"
+    )
+    knowledge_queue_url: Annotated[str, AfterValidator(_queue_url)] = Field(
+        description="the SQS queue that tells of new knowledge, the stack output knowledge_queue_url"
     )
     openai_base_url: Annotated[str, AfterValidator(upstream_url)] = Field(
         description="the API to forward to, for example https://api.openai.com/v1"

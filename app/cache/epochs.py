@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 
+from app.project_settings import ProjectSettings
 from app.valkey import Valkey
 
 MAX_EPOCHS = 1024
@@ -35,14 +36,14 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def project_scope(project_id: str) -> str:
-    """Whose answers are kept together: a project's own."""
-    return project_id
+def scope_of(project_id: str, organization_id: str, settings: ProjectSettings) -> str:
+    """Whose answers a project's are kept with: its own, or those of all that share in its organization."""
+    return f"{organization_id}/shared" if settings.cache_shared else project_id
 
 
-def shared_scope(organization_id: str) -> str:
-    """Of an organization's projects that share theirs."""
-    return f"{organization_id}/shared"
+def scopes(project_id: str, organization_id: str, settings: ProjectSettings) -> list[str]:
+    """Where answers of a project are, or were before it shared them."""
+    return sorted({project_id, scope_of(project_id, organization_id, settings)})
 
 
 def epoch_keys(scope: str, namespace: str, tags: Iterable[str] = ()) -> tuple[str, ...]:

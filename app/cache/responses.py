@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.cache import epochs
 from app.cache.canonical import canonical, fingerprint
-from app.cache.epochs import epoch_keys, project_scope, shared_scope
+from app.cache.epochs import epoch_keys, scope_of, scopes
 from app.cache.inputs import Inputs, input_forms
 from app.cache.leases import Lease, take
 from app.cache.slot import MAX_ANSWER_BYTES, Slot
@@ -80,9 +80,7 @@ class ResponseCache:
             return None
         if not (endpoint.is_pure(request) if settings.cache_all else endpoint.is_repeatable(request)):
             return None
-        scope = project_scope(caller.project_id)
-        if settings.cache_shared:
-            scope = shared_scope(caller.organization_id)
+        scope = scope_of(caller.project_id, caller.organization_id, settings)
         asked = (
             self._upstream_url,
             endpoint.path,
@@ -152,13 +150,13 @@ class ResponseCache:
         """The right to ask the upstream, None when another replica has it or has stored the answer."""
         return await take(self._valkey, slot)
 
-    async def invalidate(self, scopes: Iterable[str], namespace: str | None, tags: Sequence[str]) -> None:
+    async def invalidate(self, within: Iterable[str], namespace: str | None, tags: Sequence[str]) -> None:
         """Forgets every answer that rests on the namespace or on one of the tags, everywhere at once.
 
-        Raises ValkeyUnavailableError, ValkeyReplyError.
+        within: scopes. Raises ValkeyUnavailableError, ValkeyReplyError.
         """
         keys: list[str] = []
-        for scope in scopes:
+        for scope in within:
             keys += epoch_keys(scope, namespace, tags) if namespace else epochs.tag_keys(scope, tags)
         await epochs.bump(self._valkey, keys)
 
@@ -168,9 +166,8 @@ class ResponseCache:
 
 
 def scopes_of(caller: Caller) -> list[str]:
-    """Where answers of the caller's project are, or were before it shared them."""
-    scopes = [project_scope(caller.project_id)]
-    return [*scopes, shared_scope(caller.organization_id)] if caller.settings.cache_shared else scopes
+    """Where answers of the caller's project are."""
+    return scopes(caller.project_id, caller.organization_id, caller.settings)
 
 
 def _key(scope: str, digest: str) -> str:

@@ -23,7 +23,7 @@ def account(aws: Aws) -> Account:
 
 
 def ask(
-    gateway: Gateway, key: str, text: str = "q", temperature: float | None = 0, **headers: str
+    gateway: Gateway, key: str, *, text: str = "q", temperature: float | None = 0, **headers: Any
 ) -> httpx2.Response:
     body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
     if temperature is not None:
@@ -81,10 +81,11 @@ def test_only_the_cache_is_asked_when_the_caller_says_so_and_the_sdk_does_not_as
 def test_a_wrong_wish_is_refused_before_anything_is_asked(
     gateway: Gateway, stand_in: StandIn, account: Account
 ) -> None:
-    for headers, param in (({"x_cache": "never"}, "x-cache"), ({"x_cache_ttl": "0"}, "x-cache-ttl")):
-        refused = ask(gateway, account.key, **headers)
+    for header, value in (("x_cache", "never"), ("x_cache_ttl", "0")):
+        wrong: dict[str, Any] = {header: value}
+        refused = ask(gateway, account.key, **wrong)
         assert refused.status_code == 400
-        assert refused.json()["error"]["param"] == param
+        assert refused.json()["error"]["param"] == header.replace("_", "-")
     assert stand_in.calls()["total"] == 0
 
 
@@ -100,7 +101,7 @@ def test_an_answer_is_kept_for_as_long_as_the_request_says(
 def test_new_information_invalidates_what_rests_on_it_and_nothing_else(
     gateway: Gateway, stand_in: StandIn, account: Account
 ) -> None:
-    wishes: dict[str, dict[str, str]] = {
+    wishes: dict[str, dict[str, Any]] = {
         "none": {},
         "docs": {"x_cache_namespace": "docs"},
         "tagged": {"x_cache_namespace": "docs", "x_cache_tags": "a, b"},
@@ -222,13 +223,14 @@ def test_failed_embeddings_are_not_kept_and_leave_hits_alone(
 def test_errors_and_cut_streams_are_never_kept(gateway: Gateway, stand_in: StandIn, account: Account) -> None:
     client = gateway.sdk(account.key)
     for stream in (False, True):
-        for behaviour in (
+        behaviours: list[dict[str, Any]] = [
             {"status": 400},
             {"status": 500},
             {"cut_after": 2},
             {"malformed": True},
             *([{"error_after": 1}, {"end_after": 2}] if stream else []),
-        ):
+        ]
+        for behaviour in behaviours:
             text = f"question {uuid.uuid4()}"
             for expected in ("failed", "miss", "hit"):
                 stand_in.behave(**(behaviour if expected == "failed" else {}))

@@ -20,7 +20,7 @@ async def dynamodb(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[D
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    async with open_clients(REGION) as (client, _, _):
+    async with open_clients(REGION) as (client, _, _, _):
         yield client
 
 
@@ -88,7 +88,7 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server,
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session-token")
-    async with open_clients(REGION) as (client, _, _):
+    async with open_clients(REGION) as (client, _, _, _):
         yield server, client
     await runner.cleanup()
 

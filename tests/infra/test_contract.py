@@ -34,6 +34,7 @@ def test_the_gateway_accepts_what_is_rendered(either: StackGraph, monkeypatch: p
     assert settings.cache_url == f"rediss://{either.outputs['cache_endpoint']}"
     assert settings.openai_secret_arn == either.outputs["openai_secret_arn"]
     assert settings.alert_topic_arn == either.outputs["alert_topic_arn"]
+    assert settings.knowledge_queue_url == either.outputs["knowledge_queue_url"]
     assert settings.cache_secret_arn == either.outputs["cache_secret_arn"]
 
 

@@ -18,6 +18,7 @@ from app.identity import Caller
 from app.limits import NO_LIMITS
 from app.project_settings import ProjectSettings
 from app.valkey import Valkey
+from tests.app.conftest import open_valkey
 from tests.servers import ValkeyServer, until
 
 
@@ -53,11 +54,7 @@ def caller(
 
 @asynccontextmanager
 async def opened(server: ValkeyServer) -> AsyncIterator[Valkey]:
-    async def credentials(_refused: bool) -> tuple[str, str]:
-        return server.username, server.password
-
-    client = Valkey(f"redis://127.0.0.1:{server.port}", credentials)
-    await client.open()
+    client = await open_valkey(server)
     try:
         yield client
     finally:
@@ -302,8 +299,8 @@ async def test_answers_expire_as_stack_project_or_request_says_and_giants_are_no
         assert not cache.keep(slot, b"x" * (MAX_ANSWER_BYTES + 1))
         assert await client.execute("EXISTS", slot.key) == 0
         short = caller(settings=ProjectSettings(cache_ttl_s=20))
-        for who, wishes, ttl_s in ((None, {}, 60), (short, {}, 20), (short, {"ttl_s": 40}, 40)):
-            slot = await slot_of(cache, who=who, **wishes)
+        for who, asked_s, ttl_s in ((None, None, 60), (short, None, 20), (short, 40, 40)):
+            slot = await slot_of(cache, who=who, ttl_s=asked_s)
             assert cache.keep(slot, b"x")
             assert (ttl_s - 5) * 1000 < await client.execute("PTTL", slot.key) <= ttl_s * 1000
             await client.execute("DEL", slot.key)
