@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from infra.execute_command import ENDPOINT
 
-SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns")
+SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns", "sqs")
 """What ECS calls to start a task, and what the gateway calls; S3 and DynamoDB have gateway endpoints."""
 
 

@@ -27,6 +27,7 @@ class RolesArgs:
     bucket_arn: pulumi.Input[str]
     alert_topic_arn: pulumi.Input[str]
     session_log_group: aws.cloudwatch.LogGroup | None
+    knowledge_queue_arn: pulumi.Input[str]
 
 
 class Roles(pulumi.ComponentResource):
@@ -108,6 +109,7 @@ def _task(args: RolesArgs) -> pulumi.Output[str]:
             [pulumi.Output.concat(args.bucket_arn, "/", RECORDS_PREFIX, "*")],
         ),
         allow("TellPeople", ["sns:Publish"], [args.alert_topic_arn]),
+        allow("HearOfKnowledge", ["sqs:DeleteMessage", "sqs:ReceiveMessage"], [args.knowledge_queue_arn]),
     ]
     if args.session_log_group is not None:
         statements += agent_statements(args.session_log_group.arn)

@@ -26,6 +26,7 @@ from infra.execute_command import warn_in_production
 from infra.firewall import Firewall, FirewallArgs
 from infra.image import Image, ImageArgs
 from infra.image_check import image_must_be_there
+from infra.knowledge import Knowledge, KnowledgeArgs
 from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
 from infra.networking import interface_endpoints, place
@@ -176,7 +177,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
 
 
 def state(config: StackConfig, base: Foundation) -> State:
-    """Secrets, table and bucket, and the cache, whose user gets its password when it is made."""
+    """Secrets, table, bucket and its queue, and the cache, whose user gets its password when it is made."""
     vault = Vault(
         "vault",
         VaultArgs(
@@ -195,6 +196,16 @@ def state(config: StackConfig, base: Foundation) -> State:
         ),
         base.lasting,
     )
+    knowledge = Knowledge(
+        "knowledge",
+        KnowledgeArgs(
+            account_id=base.account_id,
+            key_arn=base.encryption.key_arn,
+            bucket_name=storage.bucket_name,
+            bucket_arn=storage.bucket_arn,
+        ),
+        base.on_aws,
+    )
     cache = Cache(
         "cache",
         CacheArgs(
@@ -211,7 +222,7 @@ def state(config: StackConfig, base: Foundation) -> State:
         ),
         base.on_aws,
     )
-    return State(vault, storage, cache)
+    return State(vault, storage, knowledge, cache)
 
 
 def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State) -> Compute:
@@ -246,6 +257,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             bucket_arn=kept.storage.bucket_arn,
             alert_topic_arn=base.alerts.topic_arn,
             session_log_group=base.logs.sessions,
+            knowledge_queue_arn=kept.knowledge.queue_arn,
         ),
         base.on_aws,
     )
@@ -279,6 +291,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 cache_secret_arn=kept.vault.cache_arn,
                 openai_secret_arn=kept.vault.openai_arn,
                 alert_topic_arn=base.alerts.topic_arn,
+                knowledge_queue_url=kept.knowledge.queue_url,
             ),
             secrets=secret_environment(pepper_secret_arn=kept.vault.pepper_arn),
             region=config.region,

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from app import errors
-from app.admission import refusals, script
+from app.admission import chained, refusals, script
 from app.admission.charge import Bounds, bounds, estimate
 from app.admission.plan import Plan
 from app.admission.rates import LocalLimits
@@ -79,19 +79,15 @@ class Admission:
 
     async def reserve(self, caller: Caller, request_id: str, request: ApiRequest | None) -> Hold:
         """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
-        plan = caller.plan(request.model if request is not None else None)
+        chain = request.chain if request is not None else None
+        models = () if request is None else (request.model,) if chain is None else chain.models
+        plan = caller.plan(*models)
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
-        beginning = shared(
-            organization_id=caller.organization_id,
-            project_id=caller.project_id,
-            key_id=caller.key_id,
-            endpoint=request.endpoint.path if request is not None else "",
-            model=request.model if request is not None else "",
-            replica=self._replica,
-            priced=request is None or price is not None,
-        )
+        if request is not None and chain is not None:
+            most, money = chained.reservation(request, chain, self._prices)
+        beginning = self._beginning(caller, request, priced=request is None or price is not None)
         hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
         everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)
         expired = encode(beginning, request_id, "expired", everything, money)
@@ -127,13 +123,21 @@ class Admission:
         if hold.settled:
             return
         request = hold.request
-        if request is None or not (used or usage):
+        chain = request.chain if request is not None else None
+        given_up = chain is not None and bool(chain.given_up)
+        if request is None or not (used or usage or given_up):
             self._release(hold)
             return
+        if chain is not None:
+            hold.most, hold.price = chained.answered(request, chain, self._prices)
         elapsed_s = time.monotonic() - hold.began
         if usage is None:
-            usage = estimate(request, hold.most, chunks, elapsed_s)
+            usage = estimate(request, hold.most, chunks, elapsed_s) if used else Usage(0, 0, 0)
         money = hold.price.cost(usage) if hold.price is not None else 0
+        if chain is not None and given_up:
+            usage, money = chained.with_given_up(usage, money, request, chain, self._prices)
+        if chain is not None:
+            hold.beginning = self._beginning(hold.caller, request, priced=hold.price is not None)
         outcome: Outcome = "broken_off" if broken_off else "answered"
         record = encode(hold.beginning, hold.request_id, outcome, usage, money)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
@@ -186,6 +190,16 @@ class Admission:
             )
         )
 
+    def _beginning(self, caller: Caller, request: ApiRequest | None, *, priced: bool) -> bytes:
+        return shared(
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            endpoint=request.endpoint.path if request is not None else "",
+            model=request.answering if request is not None else "",
+            replica=self._replica,
+            priced=priced,
+        )
 
 def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bounds) -> int:
     """Micro-dollars that the request cannot cost more than. Raises ApiError (400) when a budget governs it

@@ -21,8 +21,7 @@ from app.table import TableUnavailableError
 from app.transactions import TransactionWriter
 from app.usage import Usage
 from app.valkey import Valkey
-from tests.app.conftest import REGION, TABLE, Aws
-from tests.app.test_cache import open_valkey
+from tests.app.conftest import REGION, TABLE, Aws, open_valkey
 from tests.servers import ValkeyServer
 
 AT_MS = 1_796_079_599_000  # 2026-11-30 22:59:59 UTC
