@@ -201,6 +201,7 @@ class Admission:
             priced=priced,
         )
 
+
 def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bounds) -> int:
     """Micro-dollars that the request cannot cost more than. Raises ApiError (400) when a budget governs it
     and nobody can say."""
