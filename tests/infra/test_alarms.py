@@ -26,6 +26,7 @@ EVERYWHERE = {
     "cache-failover",
     "table-throttles",
     "upstream-throttles",
+    "knowledge-not-taken",
     "nat-ports",
 }
 
