@@ -66,7 +66,8 @@ class Exchange:
         self._ended = False
         self._error_event: ErrorEvent | None = None
         self._room = room
-        extension: Any = scope.get("extensions", {}).get(WHOLE_ANSWER)
+        # Taken out: it knows the scope, and a circle would stay until the collector comes.
+        extension: Any = scope.pop("extensions", {}).get(WHOLE_ANSWER)
         self._whole_answer: WholeAnswer | None = extension and extension["send"]
         self._taken_bytes = 0
         self.when_client_leaves: Callable[[Callable[[], object]], None] | None = None

@@ -118,7 +118,6 @@ def _date(day: int) -> str:
 
 @lru_cache(maxsize=1024)
 def shared(
-    *,
     organization_id: str,
     project_id: str,
     key_id: str,

@@ -57,15 +57,18 @@ class Fragment(NamedTuple):
     spelled: bytes
 
 
+NOTHING = Fragment(0, b"")
+
+
 def fragment(*arguments: Argument) -> Fragment:
     _, _, spelled = hiredis.pack_command(arguments).partition(b"\r\n")  # type: ignore[arg-type]
     return Fragment(len(arguments), spelled)
 
 
-def command(*fragments: Fragment) -> bytes:
-    """A whole command."""
-    number = sum([part.number for part in fragments])
-    return b"*%d\r\n%b" % (number, b"".join([part.spelled for part in fragments]))
+def command(head: Fragment, own: tuple[Argument, ...] = (), tail: Fragment = NOTHING) -> bytes:
+    """A whole command, from what others share with it and what is its own."""
+    _, _, spelled = hiredis.pack_command(own).partition(b"\r\n")  # type: ignore[arg-type]
+    return b"*%d\r\n%b%b%b" % (head[0] + len(own) + tail[0], head[1], spelled, tail[1])
 
 
 # The server will not serve this connection any more: a failover's old primary, a start, a changed user.

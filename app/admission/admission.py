@@ -192,13 +192,13 @@ class Admission:
 
     def _beginning(self, caller: Caller, request: ApiRequest | None, *, priced: bool) -> bytes:
         return shared(
-            organization_id=caller.organization_id,
-            project_id=caller.project_id,
-            key_id=caller.key_id,
-            endpoint=request.endpoint.path if request is not None else "",
-            model=request.answering if request is not None else "",
-            replica=self._replica,
-            priced=priced,
+            caller.organization_id,
+            caller.project_id,
+            caller.key_id,
+            request.endpoint.path if request is not None else "",
+            request.answering if request is not None else "",
+            self._replica,
+            priced,
         )
 
 

@@ -68,15 +68,7 @@ def organization() -> str:
 def test_a_record_is_the_same_after_its_way_through_the_outbox() -> None:
     one = record(1, "org", estimated=True)
     assert decode(replace(one, at_ms=0).encode(), AT_MS) == one
-    beginning = shared(
-        organization_id="org",
-        project_id=one.project_id,
-        key_id=one.key_id,
-        endpoint=one.endpoint,
-        model=one.model,
-        replica=one.replica,
-        priced=True,
-    )
+    beginning = shared("org", one.project_id, one.key_id, one.endpoint, one.model, one.replica, True)
     usage = Usage(one.prompt_tokens, one.completion_tokens, 15, estimated=True)
     assert decode(encode(beginning, one.request_id, "answered", usage, one.micro_usd), AT_MS) == one
     assert one.month == "2026-11"
