@@ -23,6 +23,7 @@ EVERYWHERE = {
     "cache-cpu",
     "cache-failover",
     "table-throttles",
+    "knowledge-not-taken",
     "nat-ports",
 }
 
