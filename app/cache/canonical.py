@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 import orjson
 
@@ -23,8 +24,23 @@ def canonical(body: bytes, fields: dict[str, object]) -> bytes:
 
 def fingerprint(*parts: str | bytes) -> str:
     """SHA-256 over the parts, each with its length, so that no two lists of parts run together."""
-    digest = hashlib.sha256()
+    [only] = fingerprints(parts[:-1], parts[-1:])
+    return only
+
+
+def fingerprints(parts: Iterable[str | bytes], last: Iterable[str | bytes]) -> list[str]:
+    """The fingerprint of `parts` with each of `last` after them; what is common is read once."""
+    common = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
+        common.update(_with_length(part))
+    found = []
+    for part in last:
+        digest = common.copy()
+        digest.update(_with_length(part))
+        found.append(digest.hexdigest())
+    return found
+
+
+def _with_length(part: str | bytes) -> bytes:
+    data = part.encode() if isinstance(part, str) else part
+    return len(data).to_bytes(8, "big") + data

@@ -14,14 +14,14 @@ from app.endpoints.endpoint import ApiRequest
 from app.telemetry import CacheOutcome
 
 
-def input_forms(request: ApiRequest) -> list[tuple[bytes, bytes]] | None:
-    """For each input what decides about its answer, None when inputs have no answers of their own."""
+def input_forms(request: ApiRequest) -> tuple[bytes, list[bytes]] | None:
+    """What decides about the answers of all inputs, and of each; None when they have none of their own."""
     inputs = request.endpoint.inputs_of(request)
     if inputs is None:
         return None
     others = {name: value for name, value in request.fields.items() if name != "input"}
     around = orjson.dumps(others, option=orjson.OPT_SORT_KEYS)
-    return [(around, orjson.dumps(entry)) for entry in inputs]
+    return around, [orjson.dumps(entry) for entry in inputs]
 
 
 class Inputs:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.cache import epochs
-from app.cache.canonical import canonical, fingerprint
+from app.cache.canonical import canonical, fingerprint, fingerprints
 from app.cache.epochs import epoch_keys, scope_of, scopes
 from app.cache.inputs import Inputs, input_forms
 from app.cache.leases import Lease, take
@@ -98,7 +98,7 @@ class ResponseCache:
             ttl_s=ttl_s if wishes.ttl_s is None else wishes.ttl_s,
             fresh=wishes.mode == "refresh",
             inputs=None if forms is None else request,
-            input_keys=tuple(_key(scope, fingerprint(*asked, "input", *form)) for form in forms or ()),
+            input_keys=() if forms is None else _input_keys(scope, asked, *forms),
         )
 
     async def look_up(self, question: Question | None) -> Lookup:
@@ -168,6 +168,10 @@ class ResponseCache:
 def scopes_of(caller: Caller) -> list[str]:
     """Where answers of the caller's project are."""
     return scopes(caller.project_id, caller.organization_id, caller.settings)
+
+
+def _input_keys(scope: str, asked: tuple[str, ...], around: bytes, inputs: list[bytes]) -> tuple[str, ...]:
+    return tuple(_key(scope, digest) for digest in fingerprints((*asked, "input", around), inputs))
 
 
 def _key(scope: str, digest: str) -> str:

@@ -17,7 +17,7 @@ def test_the_account_and_nobody_else_manages_the_key(either: StackGraph) -> None
     policy = json.loads(either.one("Key").get("policy"))
     managing = [s for s in policy["Statement"] if s["Action"] == "kms:*"]
     assert [s["Principal"] for s in managing] == [{"AWS": f"arn:aws:iam::{ACCOUNT}:root"}]
-    assert len(policy["Statement"]) == 3
+    assert len(policy["Statement"]) == 4
 
 
 def test_who_publishes_alerts_may_use_the_topics_key_for_this_account_only(either: StackGraph) -> None:

@@ -12,6 +12,7 @@ OUTPUTS = {
     "repository_url",
     "table_name",
     "bucket_name",
+    "knowledge_queue_url",
     "log_group_name",
     "cache_endpoint",
     "cache_user_id",

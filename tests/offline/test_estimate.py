@@ -76,6 +76,12 @@ def test_each_nat_gateway_is_charged_with_its_address() -> None:
     )  # 2 x (730 h x (0.045 + 0.005) + an alarm's metric)
 
 
+def test_each_task_asks_the_queue_of_new_knowledge_around_the_clock(staging: StackGraph) -> None:
+    [item] = [i for i in cost(staging, NO_TRAFFIC, tasks=10).items if i.part == "knowledge queue"]
+    assert item.quantity == Decimal("1.314")  # 10 x 730 h x 180 calls
+    assert item.monthly_usd == Decimal("0.53")
+
+
 def test_every_cache_node_is_charged() -> None:
     [item] = [i for i in cost(stack_graph("prod", cache_replicas="1")).items if i.part.startswith("cache")]
     assert (item.part, item.quantity) == ("cache, cache.m7g.large", Decimal(2 * 730))
