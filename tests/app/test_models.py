@@ -97,10 +97,24 @@ def test_when_one_model_cannot_answer_the_next_does(
     assert models_asked(stand_in)[-1] == MODEL
     logged = line(gateway, answer)
     assert (logged["alias"], logged["model"]) == (alias, MODEL)
-    # It has just failed: the next request does not try it first.
-    stand_in.reset()
-    assert ask(gateway, alias, stream=stream).headers["x-gateway-model"] == MODEL
-    assert models_asked(stand_in) == [MODEL]
+
+    def answered_at_once() -> bool:
+        stand_in.reset()
+        assert ask(gateway, alias, stream=stream).headers["x-gateway-model"] == MODEL
+        return models_asked(stand_in) == [MODEL]
+
+    until(answered_at_once, 15.0, "a request that does not try first what has just failed")
+
+
+def test_there_is_a_fallback_even_when_each_request_is_the_first_to_find_out(
+    gateway: Gateway, stand_in: StandIn, aws: Aws
+) -> None:
+    account = a_project(aws, model_aliases={"both": ["gpt-4o", MODEL]})
+    for _ in range(40):
+        stand_in.behave(status=429, retry_after_ms=0, times=1)
+        assert ask(gateway, "both", account.key).status_code == 200
+    asked = models_asked(stand_in)
+    assert all(set(asked[first : first + 2]) == {"gpt-4o", MODEL} for first in range(0, 80, 2))
 
 
 @pytest.mark.parametrize("stream", [False, True])
