@@ -7,7 +7,7 @@ from app.admin import items, layout, refusals
 from app.admin.audit import Actor, Event
 from app.admin.invites import shown, status
 from app.admin.items import OWNER
-from app.admin.layout import Item, email_address, invite_address, project_address
+from app.admin.layout import Item, invite_address, project_address
 from app.admin.notices import Notices
 from app.admin.store import ConflictError, Store, settled
 from app.admin.users import bootstrap_ends

@@ -5,21 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 
 from app.admin.bootstrap import USER_ID, admit
 from app.admin.layout import invite_address, plain
 from app.keys import ADMIN_KEY_PREFIX, hash_key, random_key
-from tests.app.admin.people import People
+from tests.app.admin.people import People, refused
 from tests.app.admin.test_concurrency import at_once
 from tests.app.conftest import PEPPER, REGION, TABLE
-
-
-def refused(work: Callable[[], Any]) -> openai.APIStatusError:
-    with pytest.raises(openai.APIStatusError) as caught:
-        work()
-    return caught.value
 
 
 def look(url: str) -> httpx2.Response:

@@ -1,19 +1,9 @@
 """Users of a project through the SDK."""
 
-from collections.abc import Callable
 from typing import Any
 
-import openai
-import pytest
-
-from tests.app.admin.people import People
+from tests.app.admin.people import People, refused
 from tests.app.admin.test_concurrency import at_once
-
-
-def refused(work: Callable[[], Any]) -> openai.APIStatusError:
-    with pytest.raises(openai.APIStatusError) as caught:
-        work()
-    return caught.value
 
 
 def test_a_user_comes_into_a_project_changes_role_and_leaves(people: People) -> None:

@@ -1,21 +1,9 @@
 """Predefined roles through the SDK, and their assignment to users."""
 
-from collections.abc import Callable
-from typing import Any
-
-import openai
-import pytest
-
-from tests.app.admin.people import People
+from tests.app.admin.people import People, refused
 
 OWNER, READER = "role-organization-owner", "role-organization-reader"
 PROJECT_OWNER, PROJECT_MEMBER = "role-project-owner", "role-project-member"
-
-
-def refused(work: Callable[[], Any]) -> openai.APIStatusError:
-    with pytest.raises(openai.APIStatusError) as caught:
-        work()
-    return caught.value
 
 
 def test_roles_are_predefined_and_listed_page_by_page(people: People) -> None:

@@ -1,6 +1,6 @@
 """Users through the SDK: who is there, in which role, and that a person who is owner always remains."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -8,22 +8,10 @@ import pytest
 
 from app.admin.bootstrap import USER_ID, admit
 from app.keys import ADMIN_KEY_PREFIX, random_key
-from tests.app.admin.people import People
+from tests.app.admin.people import People, refused
 from tests.app.admin.test_concurrency import at_once
-from tests.app.conftest import PEPPER, TABLE, Gateway, StartGateway
+from tests.app.conftest import PEPPER, TABLE, Gateway
 from tests.servers import until
-
-
-@pytest.fixture(scope="module")
-def second_gateway(start_gateway: StartGateway) -> Iterator[Gateway]:
-    with start_gateway() as gateway:
-        yield gateway
-
-
-def refused(work: Callable[[], Any]) -> openai.APIStatusError:
-    with pytest.raises(openai.APIStatusError) as caught:
-        work()
-    return caught.value
 
 
 def owners(people: People) -> list[str]:
