@@ -1,83 +1,65 @@
-"""Roles by calls: what each kind of caller is answered by each call that is offered."""
+"""Predefined roles through the SDK, and their assignment to users."""
 
-from collections.abc import Callable
+from tests.app.admin.people import People, refused
 
-import openai
-import pytest
-
-from app.admin.call import Call
-from app.admin.items import OWNER, READER
-from app.admin.offered import CALLS
-from tests.app.admin.examples import example
-from tests.app.admin.people import People
-from tests.app.conftest import Aws, Gateway
+OWNER, READER = "role-organization-owner", "role-organization-reader"
+PROJECT_OWNER, PROJECT_MEMBER = "role-project-owner", "role-project-member"
 
 
-@pytest.fixture(scope="module")
-def ours(aws: Aws, gateway: Gateway) -> People:
-    return People(aws, gateway)
+def test_roles_are_predefined_and_listed_page_by_page(people: People) -> None:
+    project = people.api.projects.create(name="Shop")
+    roles, of_project = people.api.roles, people.api.projects.roles
+    for limit in (1, 2, 1000):
+        assert [one.id for one in roles.list(limit=limit)] == [OWNER, READER]
+        assert [one.id for one in roles.list(limit=limit, order="desc")] == [READER, OWNER]
+        assert [one.id for one in of_project.list(project.id, limit=limit)] == [PROJECT_MEMBER, PROJECT_OWNER]
+    assert all(one.predefined_role for one in roles.list())
+    assert (roles.retrieve(OWNER).name, roles.retrieve(OWNER).resource_type) == ("owner", "api.organization")
+    assert of_project.retrieve(PROJECT_MEMBER, project_id=project.id).name == "member"
+    assert refused(lambda: roles.retrieve(PROJECT_OWNER)).status_code == 404
 
 
-@pytest.fixture(scope="module")
-def theirs(aws: Aws, gateway: Gateway) -> People:
-    return People(aws, gateway)
+def test_own_roles_are_not_offered_and_the_caller_is_told_why(people: People) -> None:
+    own = refused(lambda: people.api.roles.create(role_name="auditor", permissions=[]))
+    assert own.code == "not_offered"
+    assert "Roles are predefined" in own.message
 
 
-@pytest.fixture(scope="module")
-def project_key(ours: People) -> str:
-    return ours.project_key()
+def test_a_role_of_the_organization_is_assigned_and_taken_away(people: People) -> None:
+    roles, reader = people.api.users.roles, people.reader["id"]
+    given = roles.create(reader, role_id=OWNER)
+    assert (given.role.id, given.user.id, given.user.role) == (OWNER, reader, "owner")
+    assert [one.id for one in roles.list(reader)] == [OWNER]
+    assert roles.retrieve(OWNER, user_id=reader).name == "owner"
+    assert refused(lambda: roles.retrieve(READER, user_id=reader)).status_code == 404
+    assert roles.delete(OWNER, user_id=reader).deleted
+    assert [one.id for one in roles.list(reader)] == [READER]
+    assert refused(lambda: roles.delete(READER, user_id=reader)).code == "last_role"
+    assert refused(lambda: roles.delete(OWNER, user_id=reader)).status_code == 404
+    created, deleted = people.log()
+    assert (created["type"], deleted["type"]) == ("role.assignment.created", "role.assignment.deleted")
+    told = created["role.assignment.created"]
+    assert (told["principal_id"], told["resource_id"]) == (reader, people.organization_id)
+    assert told["after"] == {"role": "owner"}
 
 
-@pytest.mark.parametrize("call", CALLS, ids=[call.sdk for call in CALLS])
-def test_each_caller_is_answered_as_their_role_has_it(
-    call: Call, ours: People, theirs: People, project_key: str
+def test_a_role_in_a_project_is_assigned_and_taken_away_and_the_last_ends_the_place_there(
+    people: People,
 ) -> None:
-    request = example(call, ours)
-
-    def answer(key: str | None) -> tuple[int, str | None]:
-        got = request.sent(ours, key)
-        return got.status_code, got.json()["error"]["code"] if got.is_error else None
-
-    assert answer(None) == (401, None)
-    assert answer("sk-admin-gw-" + "x" * 43) == (401, "invalid_api_key")
-    assert answer("sk-something-else") == (401, "invalid_api_key")
-    assert answer(project_key) == (403, "insufficient_permissions")
-    log = len(ours.log())
-    if "{" in call.path:
-        assert answer(theirs.owner_key) == (404, "not_found")
-    else:
-        foreign = request.sent(ours, theirs.owner_key)
-        assert foreign.status_code == 200
-        assert ours.organization_id not in foreign.text
-        assert "Secret plan" not in foreign.text
-    if call.role == READER:
-        assert answer(ours.reader_key) == (200, None)
-    else:
-        assert answer(ours.reader_key) == (403, "insufficient_permissions")
-    assert len(ours.log()) == log, "who may not change something changed something"
-    assert answer(ours.owner_key) == (200, None)
-    assert (len(ours.log()) > log) is (call.role == OWNER), "owners change things, readers look"
-
-
-def test_every_call_that_changes_something_is_an_owners() -> None:
-    assert {call.role for call in CALLS if call.method != "GET"} == {OWNER}
-    assert {call.role for call in CALLS if call.method == "GET"} == {READER}
-
-
-def test_an_admin_key_makes_no_model_requests(people: People) -> None:
-    for key in (people.owner_key, people.reader_key):
-        with pytest.raises(openai.PermissionDeniedError) as refused:
-            people.gateway.sdk(key).models.list()
-        assert refused.value.code == "insufficient_permissions"
-
-
-def test_the_header_of_another_organization_is_refused(
-    people: People, more_people: Callable[[], People]
-) -> None:
-    with pytest.raises(openai.AuthenticationError) as refused:
-        people.client().with_options(
-            organization=more_people().organization_id
-        ).admin.organization.projects.list()
-    assert refused.value.code == "mismatched_organization"
-    mine = people.client().with_options(organization=people.organization_id)
-    assert list(mine.admin.organization.projects.list()) == []
+    project = people.api.projects.create(name="Shop")
+    roles, reader = people.api.projects.users.roles, people.reader["id"]
+    assert roles.create(reader, project_id=project.id, role_id=PROJECT_OWNER).role.id == PROJECT_OWNER
+    assert [one.id for one in roles.list(reader, project_id=project.id)] == [PROJECT_OWNER]
+    assert roles.retrieve(PROJECT_OWNER, project_id=project.id, user_id=reader).name == "owner"
+    assert roles.delete(PROJECT_OWNER, project_id=project.id, user_id=reader).deleted
+    assert people.api.projects.users.retrieve(reader, project_id=project.id).role == "member"
+    assert roles.delete(PROJECT_MEMBER, project_id=project.id, user_id=reader).deleted
+    assert list(people.api.projects.users.list(project.id)) == []
+    assert refused(lambda: roles.list(reader, project_id=project.id)).status_code == 404
+    log = people.log()[1:]
+    assert [entry["type"].removeprefix("role.assignment.") for entry in log] == [
+        "created",
+        "deleted",
+        "deleted",
+    ]
+    assert {entry["project"]["id"] for entry in log} == {project.id}
