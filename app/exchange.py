@@ -9,6 +9,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from app.body import FREE_BYTES, BodyRoom
+from app.deadlines import Deadlines
 from app.errors import ApiError, Header, body_too_large, encoded_body
 from app.telemetry import RequestRecord
 
@@ -20,7 +21,7 @@ EVENT_STREAM: tuple[Header, ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
-WATCH_AFTER_S = 0.02
+WATCH_AFTER_S = 0.1
 """Requests that take no longer than this spare themselves the watch for a client that leaves."""
 
 CLIENT_GONE_STATUS = 499
@@ -173,7 +174,7 @@ class Exchange:
 class ClientWatch:
     """See `Exchange.while_client_stays`."""
 
-    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_exchange", "_gone", "_receive", "_task", "_watcher")
 
     def __init__(self, exchange: Exchange, receive: Receive) -> None:
         self._exchange = exchange
@@ -183,9 +184,9 @@ class ClientWatch:
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+        _UNWATCHED.set(self)
 
-    def _start(self) -> None:
+    def passed(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
 
     async def __aexit__(
@@ -194,7 +195,7 @@ class ClientWatch:
         exception: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        _UNWATCHED.clear(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self._gone and isinstance(exception, asyncio.CancelledError):
@@ -209,3 +210,6 @@ class ClientWatch:
         if not self._exchange.ended and self._task is not None:
             self._gone = True
             self._task.cancel()
+
+
+_UNWATCHED = Deadlines(WATCH_AFTER_S)

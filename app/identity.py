@@ -27,7 +27,8 @@ class Caller:
 
     def plan(self, model: str | None) -> Plan:
         """What a request to this model is counted against."""
-        named = model if any(name == model for name, _ in self.scopes.models) else None
+        models = self.scopes.models
+        named = model if models and any(name == model for name, _ in models) else None
         found = self._plans.get(named)
         if found is None:
             found = self._plans[named] = plan(self.scopes, named)

@@ -46,20 +46,23 @@ _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError, TableUnavailableError,
 class Settlement:
     """What became of one reservation.
 
-    generation: of the memory it was reserved in, "" when it was admitted without one. record: None when
-    nothing was used, which only gives back what was held. at_ms: unix time by this machine.
+    generation: of the memory it was reserved in, "" when it was admitted without one. record: an encoded
+    UsageRecord, None when nothing was used, which only gives back what was held. at_ms: unix time by this
+    machine. attempted, under_way: sent as soon as it was made, and not yet answered.
     """
 
     organization_id: str
+    project_id: str
     request_id: str
     generation: str
     tokens: int
     money: int
-    record: UsageRecord | None
+    record: bytes | None
     lease_over: bool
     at_ms: int
     settled_at: float = 0.0
-    attempt: "asyncio.Future[Any] | None" = None
+    attempted: bool = False
+    under_way: bool = False
     sent: bool = False
 
 
@@ -113,16 +116,14 @@ class Ledger:
             log_event("usage_forgotten", level="error", request_id=dropped.request_id)
         self._pending[settlement.request_id] = settlement
         if settlement.generation:
-            names = script.keys(settlement.organization_id, settlement.request_id, settlement.generation)
-            if_gone = "append" if settlement.lease_over else "charge"
-            arguments = _arguments(settlement, settlement.generation, if_gone)
-            settlement.attempt = self._valkey.execute(
-                "EVALSHA", script.SCRIPT_SHA1, len(names), *names, *arguments
-            )
-            settlement.attempt.add_done_callback(functools.partial(self._attempted, settlement))
+            if_gone: script.IfGone = "append" if settlement.lease_over else "charge"
+            packed = _command(settlement, settlement.generation, if_gone)
+            settlement.attempted = settlement.under_way = True
+            self._valkey.tell(packed, functools.partial(self._attempted, settlement))
 
-    def _attempted(self, settlement: Settlement, attempt: "asyncio.Future[Any]") -> None:
-        if not attempt.cancelled() and attempt.exception() is None and attempt.result()[0] >= 0:
+    def _attempted(self, settlement: Settlement, answer: Any) -> None:
+        settlement.under_way = False
+        if not isinstance(answer, Exception) and answer[0] >= 0:
             self._sent(settlement)
 
     def _sent(self, settlement: Settlement) -> None:
@@ -177,7 +178,7 @@ class Ledger:
                 self._pending.pop(request_id.decode(), None)
 
     async def _tell_again(self, organization_id: str, settlements: Sequence[Settlement]) -> None:
-        waiting = [one for one in settlements if one.request_id in self._pending and _attempt_is_over(one)]
+        waiting = [one for one in settlements if one.request_id in self._pending and not one.under_way]
         if not waiting:
             return
         generation = await self._seeding.generation(organization_id)
@@ -195,14 +196,8 @@ class Ledger:
             await self._send(settlement, settlement.generation, "append")
         await self._recover(organization_id, old)
 
-    async def _send(self, settlement: Settlement, generation: str, if_gone: str) -> None:
-        answer = await script.run(
-            self._valkey,
-            settlement.organization_id,
-            settlement.request_id,
-            _arguments(settlement, generation, if_gone),
-            generation,
-        )
+    async def _send(self, settlement: Settlement, generation: str, if_gone: script.IfGone) -> None:
+        answer = await script.run(self._valkey, _command(settlement, generation, if_gone))
         if answer[0] >= 0:
             settlement.generation = generation
             settlement.settled_at = time.monotonic()
@@ -219,7 +214,7 @@ class Ledger:
         for generation, settlements in groups.items():
             recorded: frozenset[str] = frozenset()
             if generation:
-                records = [_dated(one) for one in settlements if one.record is not None]
+                records = [decode(one.record, one.at_ms) for one in settlements if one.record is not None]
                 written = await self._table.write(organization_id, generation, records)
                 recorded = written.recorded
                 await self._recorded(organization_id, [one for one in records if one.request_id in recorded])
@@ -245,8 +240,12 @@ class Ledger:
         if not await self._valkey.execute("SET", lock, self._replica, "NX", "PX", DRAIN_ALONE_FOR_MS):
             return
         try:
-            while entries := await self._valkey.execute("XRANGE", outbox, "-", "+", "COUNT", MAX_RECORDS):
+            while True:
+                entries = await self._valkey.execute("XRANGE", outbox, "-", "+", "COUNT", MAX_RECORDS)
                 await self._move(organization_id, outbox, entries)
+                if len(entries) < MAX_RECORDS:
+                    # What has come since then makes a fuller transaction on the next tick.
+                    break
                 await self._valkey.execute("PEXPIRE", lock, DRAIN_ALONE_FOR_MS)
         finally:
             with contextlib.suppress(ValkeyUnavailableError, ValkeyReplyError):
@@ -255,14 +254,13 @@ class Ledger:
     async def _move(self, organization_id: str, outbox: str, entries: Sequence[Any]) -> None:
         groups: dict[str, list[UsageRecord]] = defaultdict(list)
         for _, fields in entries:
-            entry = dict(zip(fields[::2], fields[1::2], strict=True))
-            data = entry.get(b"record") or entry[b"expired"]
+            _id, generation, at, data = fields[1::2]
             try:
-                record = decode(data, int(entry[b"at"]))
+                record = decode(data, int(at))
             except (ValueError, TypeError, KeyError) as damaged:
                 log_exception("usage_damaged", damaged)
                 continue
-            groups[entry[b"generation"].decode()].append(record)
+            groups[generation.decode()].append(record)
         for generation, records in groups.items():
             written = await self._table.write(organization_id, generation, records)
             in_table = [record for record in records if record.request_id in written.recorded]
@@ -270,7 +268,8 @@ class Ledger:
                 if record.request_id not in written.recorded:
                     await self._charge_elsewhere(record, generation)
             await self._recorded(organization_id, in_table)
-        await self._valkey.execute("XDEL", outbox, *(entry_id for entry_id, _ in entries))
+        if entries:
+            await self._valkey.execute("XDEL", outbox, *(entry_id for entry_id, _ in entries))
 
     async def _charge_elsewhere(self, record: UsageRecord, over: str) -> None:
         """A record of the outbox whose generation is over before it came into the table."""
@@ -308,30 +307,20 @@ class Ledger:
         return f"admission:{{{organization_id}}}:recorded:{replica}"
 
 
-def _attempt_is_over(settlement: Settlement) -> bool:
-    return settlement.attempt is None or settlement.attempt.done()
-
-
-def _arguments(settlement: Settlement, generation: str, if_gone: str) -> tuple[Any, ...]:
-    record = settlement.record
+def _command(settlement: Settlement, generation: str, if_gone: script.IfGone) -> bytes:
     # The server's own clock dates what is settled in time; what comes late is dated as it was.
-    at_ms = settlement.at_ms if settlement.attempt is not None or not settlement.generation else 0
-    return (
-        "settle",
+    late = settlement.attempted or not settlement.generation
+    return script.settle_command(
+        settlement.organization_id,
         settlement.request_id,
         generation,
         settlement.tokens,
         settlement.money,
-        b"" if record is None else record.encode(),
+        settlement.record or b"",
         if_gone,
-        at_ms,
-        *(() if record is None else _budgets(record.project_id)),
+        settlement.at_ms if late else 0,
+        *(() if settlement.record is None else _budgets(settlement.project_id)),
     )
-
-
-def _dated(settlement: Settlement) -> UsageRecord:
-    assert settlement.record is not None  # noqa: S101
-    return decode(settlement.record.encode(), settlement.at_ms)
 
 
 def _budgets(project_id: str) -> tuple[str, str]:

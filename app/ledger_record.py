@@ -1,20 +1,24 @@
 """What one request used: as the outbox carries it and as the table keeps it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
 import orjson
 
+from app.usage import Usage
+
 KEPT_DAYS = 400
+DAY_MS = 86_400_000
 COUNTED = ("micro_usd", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 Outcome = Literal["answered", "broken_off", "expired"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UsageRecord:
     """One request that the upstream may have charged for.
 
@@ -47,35 +51,96 @@ class UsageRecord:
     @property
     def month(self) -> str:
         """As 2026-11, in UTC."""
-        at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
-        return f"{at.year:04}-{at.month:02}"
+        return _date(self.at_ms // DAY_MS)[:7]
 
     def item(self) -> dict[str, Any]:
         """The table's item; whoever writes it twice writes the same."""
-        at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
-        item: dict[str, Any] = {
+        at_ms = self.at_ms
+        return {
             **record_address(self.request_id),
-            "gsi1pk": {"S": f"USAGE#{self.project_id}#{at.date().isoformat()}"},
-            "gsi1sk": {"S": f"{self.at_ms:013}#{self.request_id}"},
-            "expires_at": {"N": str(self.at_ms // 1000 + KEPT_DAYS * 86_400)},
+            "gsi1pk": {"S": f"USAGE#{self.project_id}#{_date(at_ms // DAY_MS)}"},
+            "gsi1sk": {"S": f"{at_ms:013}#{self.request_id}"},
+            "expires_at": {"N": str(at_ms // 1000 + KEPT_DAYS * 86_400)},
+            "request_id": {"S": self.request_id},
+            **_attributes(
+                organization_id=self.organization_id,
+                project_id=self.project_id,
+                key_id=self.key_id,
+                endpoint=self.endpoint,
+                model=self.model,
+                outcome=self.outcome,
+                estimated=self.estimated,
+                priced=self.priced,
+            ),
+            "prompt_tokens": {"N": str(self.prompt_tokens)},
+            "completion_tokens": {"N": str(self.completion_tokens)},
+            "micro_usd": {"N": str(self.micro_usd)},
+            "cached_tokens": {"N": str(self.cached_tokens)},
+            "reasoning_tokens": {"N": str(self.reasoning_tokens)},
+            "at_ms": {"N": str(at_ms)},
         }
-        for name in _FIELDS:
-            value = getattr(self, name)
-            if isinstance(value, bool):
-                item[name] = {"BOOL": value}
-            elif isinstance(value, int):
-                item[name] = {"N": str(value)}
-            elif name != "replica":
-                item[name] = {"S": value}
-        return item
 
 
-_FIELDS = tuple(field.name for field in fields(UsageRecord))
+@lru_cache(maxsize=8)
+def _date(day: int) -> str:
+    """As 2026-11-30, of a day of unix time in UTC."""
+    return datetime.fromtimestamp(day * DAY_MS // 1000, UTC).date().isoformat()
+
+
+@lru_cache(maxsize=1024)
+def _attributes(**given: str | bool) -> dict[str, Any]:
+    """What many items have in common, in DynamoDB's form; to be copied."""
+    return {name: {"BOOL" if isinstance(value, bool) else "S": value} for name, value in given.items()}
+
+
+@lru_cache(maxsize=1024)
+def shared(
+    *,
+    organization_id: str,
+    project_id: str,
+    key_id: str,
+    endpoint: str,
+    model: str,
+    replica: str,
+    priced: bool,
+) -> bytes:
+    """The beginning of the encoded records that have all of this in common."""
+    return orjson.dumps(
+        {
+            "organization_id": organization_id,
+            "project_id": project_id,
+            "key_id": key_id,
+            "endpoint": endpoint,
+            "model": model,
+            "replica": replica,
+            "priced": priced,
+        }
+    )[:-1]
+
+
+def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int) -> bytes:
+    """A record as `UsageRecord.encode` spells it, without having been one."""
+    return (
+        b'%b,"request_id":"%b","outcome":"%b","prompt_tokens":%d,"completion_tokens":%d,"micro_usd":%d,'
+        b'"cached_tokens":%d,"reasoning_tokens":%d,"estimated":%b}'
+    ) % (
+        beginning,
+        request_id.encode(),
+        outcome.encode(),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        micro_usd,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        b"true" if usage.estimated else b"false",
+    )
 
 
 def decode(data: bytes, at_ms: int) -> UsageRecord:
     """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
-    return UsageRecord(**{**orjson.loads(data), "at_ms": at_ms})
+    fields = orjson.loads(data)
+    fields["at_ms"] = at_ms
+    return UsageRecord(**fields)
 
 
 def record_address(request_id: str) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from app.table import TableUnavailableError, answered
 MAX_ACTIONS = 100
 """Of one transaction of DynamoDB."""
 
-MAX_RECORDS = 60
+MAX_RECORDS = 96
+"""Of one transaction when all are of one key and month: the fence and three totals are the other actions."""
+
 ATTEMPTS = 8
 FIRST_PAUSE_S = 0.02
 
@@ -196,14 +198,12 @@ def _fence(organization_id: str) -> dict[str, Any]:
 
 def _transaction(records: Sequence[UsageRecord]) -> list[UsageRecord]:
     """As many of the first as one transaction takes, with the totals they add to."""
-    batch = list(records[:MAX_RECORDS])
-    while len(batch) + _totals_of(batch) + 1 > MAX_ACTIONS:
-        batch = batch[: len(batch) * 3 // 4]
+    totals_of: set[tuple[str, ...]] = set()
+    batch: list[UsageRecord] = []
+    for record in records:
+        month = record.month
+        totals_of.update(((month,), (month, record.project_id), (month, "", record.key_id)))
+        if 1 + len(totals_of) + len(batch) + 1 > MAX_ACTIONS:
+            break
+        batch.append(record)
     return batch
-
-
-def _totals_of(batch: Sequence[UsageRecord]) -> int:
-    """How many totals there are to add to: the organization's, its projects' and their keys', by month."""
-    months = {record.month for record in batch}
-    projects = {(record.month, record.project_id) for record in batch}
-    return len(months) + len(projects) + len({(record.month, record.key_id) for record in batch})

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, Protocol
 
 import orjson
@@ -54,7 +56,7 @@ class Rates:
     audio_completion: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Price:
     """Of one model in one service tier.
 
@@ -68,7 +70,7 @@ class Price:
 
     def cost(self, usage: Usage) -> int:
         """Micro-dollars for what was used, rounded up."""
-        rates = self._rates(usage.prompt_tokens)
+        _, rates = self.steps[self._step(usage.prompt_tokens)]
         audio = min(usage.audio_prompt_tokens, usage.prompt_tokens)
         cached = min(usage.cached_tokens, usage.prompt_tokens - audio)
         written = min(usage.cache_write_tokens, usage.prompt_tokens - audio - cached)
@@ -85,13 +87,21 @@ class Price:
 
     def bound(self, prompt_tokens: int, answer_tokens: int) -> int:
         """Micro-dollars that no request with at most so many tokens costs more than."""
-        possible = [rates for start, rates in self.steps if start < prompt_tokens or start < 0]
-        prompt = max(max(one.prompt, one.cache_write, one.cached, one.audio_prompt) for one in possible)
-        answer = max(max(one.completion, one.audio_completion) for one in possible)
+        prompt, answer = self._dearest[self._step(prompt_tokens)]
         return -(-(prompt_tokens * prompt + answer_tokens * answer) // PICO_PER_MICRO)
 
-    def _rates(self, prompt_tokens: int) -> Rates:
-        return [rates for start, rates in self.steps if start < prompt_tokens or start < 0][-1]
+    @cached_property
+    def _dearest(self) -> list[tuple[int, int]]:
+        """Pico-dollars a token of prompt and of answer that no step up to each is above."""
+        prompts = [max(one.prompt, one.cache_write, one.cached, one.audio_prompt) for _, one in self.steps]
+        answers = [max(one.completion, one.audio_completion) for _, one in self.steps]
+        return list(zip(accumulate(prompts, max), accumulate(answers, max), strict=True))
+
+    def _step(self, prompt_tokens: int) -> int:
+        step = len(self.steps) - 1
+        while step and self.steps[step][0] >= prompt_tokens:
+            step -= 1
+        return step
 
 
 FREE = Price(((-1, Rates(0, 0, 0, 0, 0, 0)),), UNKNOWN_CONTEXT_TOKENS, UNKNOWN_CONTEXT_TOKENS)

@@ -12,7 +12,7 @@ import random
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import hiredis
@@ -30,6 +30,9 @@ IDLE_PING_S = 5.0
 DEFAULT_PORT = 6379
 
 Argument = bytes | str | int
+Told = Callable[[Any], None]
+"""Takes a command's reply, or the exception in its place."""
+
 Credentials = tuple[str, str]
 CredentialsSource = Callable[[bool], Awaitable[Credentials | None]]
 """Asked before a connection is made; True: the ones given before were refused, look for newer ones."""
@@ -47,9 +50,28 @@ class ValkeyReplyError(Exception):
         self.code = message.split(" ", 1)[0]
 
 
+class Fragment(NamedTuple):
+    """A command's arguments as they go over the wire, spelled once for all commands that share them."""
+
+    number: int
+    spelled: bytes
+
+
+def fragment(*arguments: Argument) -> Fragment:
+    _, _, spelled = hiredis.pack_command(arguments).partition(b"\r\n")  # type: ignore[arg-type]
+    return Fragment(len(arguments), spelled)
+
+
+def command(*fragments: Fragment) -> bytes:
+    """A whole command."""
+    number = sum([part.number for part in fragments])
+    return b"*%d\r\n%b" % (number, b"".join([part.spelled for part in fragments]))
+
+
 # The server will not serve this connection any more: a failover's old primary, a start, a changed user.
 _USELESS = frozenset({"READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN"})
 _REFUSED = frozenset({"WRONGPASS", "NOAUTH"})
+_PING = command(fragment("PING"))
 
 
 class _Connection(asyncio.Protocol):
@@ -61,7 +83,7 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=ConnectionError, replyError=ValkeyReplyError)
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any] | Told, float]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
         self._look_at = 0.0
         self.closed = loop.create_future()
@@ -69,18 +91,21 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
-    def execute(self, command: tuple[Argument, ...]) -> "asyncio.Future[Any]":
+    def ask(self, packed: bytes) -> "asyncio.Future[Any]":
         future = self._loop.create_future()
+        self.send(packed, future)
+        return future
+
+    def send(self, packed: bytes, waiter: "asyncio.Future[Any] | Told") -> None:
         if self.closed.done():
-            future.set_exception(ValkeyUnavailableError("the connection is closed"))
-            return future
+            _tell(waiter, ValkeyUnavailableError("the connection is closed"))
+            return
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]
-        self._waiting.append((future, self._loop.time() + self._timeout_s))
+        self._outgoing.append(packed)
+        self._waiting.append((waiter, self._loop.time() + self._timeout_s))
         if self._watchdog is None:
             self._watch(self._timeout_s)
-        return future
 
     def _flush(self) -> None:
         if self._transport is not None and self._outgoing and not self.closed.done():
@@ -110,20 +135,13 @@ class _Connection(asyncio.Protocol):
         try:
             reply = self._reader.gets()
             while reply is not False:
-                self._settle(reply)
+                waiter, _ = self._waiting.popleft()
+                _tell(waiter, reply)
+                if isinstance(reply, ValkeyReplyError) and reply.code in _USELESS:
+                    self.fail(f"the server answered {reply.code}")
                 reply = self._reader.gets()
         except (ConnectionError, IndexError):
             self.fail("the answer is not RESP")
-
-    def _settle(self, reply: Any) -> None:
-        future, _ = self._waiting.popleft()
-        if isinstance(reply, ValkeyReplyError):
-            if not future.done():
-                future.set_exception(reply)
-            if reply.code in _USELESS:
-                self.fail(f"the server answered {reply.code}")
-        elif not future.done():
-            future.set_result(reply)
 
     def connection_lost(self, _reason: Exception | None) -> None:
         self.fail("the connection was lost")
@@ -138,11 +156,21 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            future, _ = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(ValkeyUnavailableError(reason))
-                # A write that nobody waits for must not be reported as an exception that nobody saw.
-                future.exception()
+            waiter, _ = self._waiting.popleft()
+            _tell(waiter, ValkeyUnavailableError(reason))
+
+
+def _tell(waiter: "asyncio.Future[Any] | Told", reply: Any) -> None:
+    if not isinstance(waiter, asyncio.Future):
+        waiter(reply)
+    elif waiter.done():
+        pass
+    elif isinstance(reply, Exception):
+        waiter.set_exception(reply)
+        # A write that nobody waits for must not be reported as an exception that nobody saw.
+        waiter.exception()
+    else:
+        waiter.set_result(reply)
 
 
 class Valkey:
@@ -179,13 +207,20 @@ class Valkey:
 
         The future raises ValkeyUnavailableError or ValkeyReplyError.
         """
-        connection = self._connection
-        if connection is None:
-            future = asyncio.get_running_loop().create_future()
-            future.set_exception(ValkeyUnavailableError(self.trouble or "not connected"))
-            future.exception()
-            return future
-        return connection.execute(command)
+        return self.ask(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    def ask(self, packed: bytes) -> "asyncio.Future[Any]":
+        """The same for what `command` has made."""
+        future = asyncio.get_running_loop().create_future()
+        self.tell(packed, future)
+        return future
+
+    def tell(self, packed: bytes, told: "asyncio.Future[Any] | Told") -> None:
+        """The same for whom a call is enough, with the reply or its exception; perhaps at once."""
+        if self._connection is None:
+            _tell(told, ValkeyUnavailableError(self.trouble or "not connected"))
+        else:
+            self._connection.send(packed, told)
 
     async def _keep_connected(self) -> None:
         retry_s = FIRST_RETRY_S
@@ -231,9 +266,9 @@ class Valkey:
             )
         try:
             if credentials is not None:
-                await connection.execute(("AUTH", *credentials))
+                await connection.ask(command(fragment("AUTH", *credentials)))
             # Answers in time only when the server is fast enough to be of use.
-            await connection.execute(("PING",))
+            await connection.ask(_PING)
         except BaseException:
             connection.fail("the connection could not be used")
             raise
@@ -245,7 +280,7 @@ class Valkey:
             if done:
                 return str(connection.closed.result())
             # Its own time bound finds a peer that vanished without a word.
-            connection.execute(("PING",)).add_done_callback(lambda pong: pong.cancelled() or pong.exception())
+            connection.send(_PING, lambda _pong: None)
 
 
 def _reason(failure: Exception) -> str:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from app import errors
 from app.admission import refusals, script
 from app.admission.charge import Bounds, bounds, estimate
-from app.admission.plan import Plan, costs
+from app.admission.plan import Plan
 from app.admission.rates import LocalLimits
 from app.admission.seeding import Seeding
 from app.endpoints import ApiRequest
 from app.errors import Header
 from app.identity import Caller
 from app.ledger import Ledger, Settlement
-from app.ledger_record import Outcome, UsageRecord
+from app.ledger_record import Outcome, encode, shared
 from app.prices import Price, Prices
 from app.table import TableUnavailableError
 from app.usage import Usage
@@ -35,7 +35,7 @@ class Hold:
     """What a request was admitted with; to be settled once.
 
     limiter: "valkey", or "local" when the shared limits were out of reach. request: None when it costs
-    nothing.
+    nothing. beginning: of its usage record, encoded.
     """
 
     caller: Caller
@@ -43,6 +43,7 @@ class Hold:
     request: ApiRequest | None
     price: Price | None
     most: Bounds
+    beginning: bytes
     generation: str
     limiter: str
     headers: list[Header]
@@ -71,6 +72,7 @@ class Admission:
         self._ledger = ledger
         self._prices = prices
         self._lease_s = longest_s + LEASE_MARGIN_S
+        self._lease_ms = int(self._lease_s * 1000)
         self._replica = replica
         self._local = LocalLimits()
         self._is_local = False
@@ -81,14 +83,19 @@ class Admission:
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
-        hold = Hold(caller, request_id, request, price, most, "", "valkey", [])
-        terms = script.Terms(
-            plan,
-            costs(plan, most.tokens, bounded=most.given),
-            money,
-            int(self._lease_s * 1000),
-            self._record(hold, "expired", _all_of(most), money).encode(),
+        beginning = shared(
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            endpoint=request.endpoint.path if request is not None else "",
+            model=request.model if request is not None else "",
+            replica=self._replica,
+            priced=request is None or price is not None,
         )
+        hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
+        everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)
+        expired = encode(beginning, request_id, "expired", everything, money)
+        terms = script.Terms(plan, most.tokens, most.given, money, self._lease_ms, expired)
         try:
             verdict = await self._ask(caller.organization_id, request_id, terms)
         except _UNAVAILABLE:
@@ -127,7 +134,8 @@ class Admission:
         if usage is None:
             usage = estimate(request, hold.most, chunks, elapsed_s)
         money = hold.price.cost(usage) if hold.price is not None else 0
-        record = self._record(hold, "broken_off" if broken_off else "answered", usage, money)
+        outcome: Outcome = "broken_off" if broken_off else "answered"
+        record = encode(hold.beginning, hold.request_id, outcome, usage, money)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
 
     async def _ask(self, organization_id: str, request_id: str, terms: script.Terms) -> script.Verdict:
@@ -150,7 +158,8 @@ class Admission:
         rates = [rate for rate in plan.rates if rate.what == "requests" and rate.per == "minute"]
         now_ms = int(time.monotonic() * 1000)
         standings = self._local.take(now_ms, [(rate.field, rate.limit) for rate in rates])
-        hold.headers = refusals.rate_headers("requests", standings)
+        if standings:
+            hold.headers = min(standings, key=lambda standing: standing.remaining).headers("requests")
         for rate, standing in zip(rates, standings, strict=True):
             if not standing.allowed:
                 self._release(hold)
@@ -161,11 +170,12 @@ class Admission:
     def _release(self, hold: Hold) -> None:
         self._settle(hold, 0, 0, None)
 
-    def _settle(self, hold: Hold, tokens: int, money: int, record: UsageRecord | None) -> None:
+    def _settle(self, hold: Hold, tokens: int, money: int, record: bytes | None) -> None:
         hold.settled = True
         self._ledger.settle(
             Settlement(
                 organization_id=hold.caller.organization_id,
+                project_id=hold.caller.project_id,
                 request_id=hold.request_id,
                 generation=hold.generation,
                 tokens=tokens,
@@ -174,26 +184,6 @@ class Admission:
                 lease_over=time.monotonic() - hold.began > self._lease_s,
                 at_ms=int(time.time() * 1000),
             )
-        )
-
-    def _record(self, hold: Hold, outcome: Outcome, usage: Usage, money: int) -> UsageRecord:
-        request, caller = hold.request, hold.caller
-        return UsageRecord(
-            request_id=hold.request_id,
-            organization_id=caller.organization_id,
-            project_id=caller.project_id,
-            key_id=caller.key_id,
-            endpoint=request.endpoint.path if request is not None else "",
-            model=request.model if request is not None else "",
-            replica=self._replica,
-            outcome=outcome,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            micro_usd=money,
-            cached_tokens=usage.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            estimated=usage.estimated,
-            priced=request is None or hold.price is not None,
         )
 
 
@@ -208,7 +198,3 @@ def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bo
         if request.unbounded_param is not None:
             raise errors.unbounded_cost(request.unbounded_param)
     return price.bound(most.prompt_tokens, most.answer_tokens) if price is not None else 0
-
-
-def _all_of(most: Bounds) -> Usage:
-    return Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)

@@ -11,7 +11,7 @@ ESTIMATED_TOKENS_PER_S = 200
 """When the upstream gave no figures: more tokens than most texts have and most models write."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bounds:
     """The most that a request can use. given: the request bounds it itself, not only its model."""
 

@@ -4,9 +4,11 @@ Pure: from the records in force and the bounds of a request to the terms of one 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from app.limits import Limits
+from app.valkey import Argument, Fragment, fragment
 
 What = Literal["requests", "tokens"]
 
@@ -52,21 +54,45 @@ class Budget:
     limit: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """Everything that one request is counted against."""
+    """Everything that one request is counted against. What follows from it is made once."""
 
     rates: tuple[RateLimit, ...]
     counts: tuple[Count, ...]
     budgets: tuple[Budget, ...]
 
-    @property
+    @cached_property
     def has_budget(self) -> bool:
         return any(budget.limit is not None for budget in self.budgets)
 
-    @property
-    def limits_tokens(self) -> bool:
-        return any(rate.what == "tokens" for rate in self.rates)
+    @cached_property
+    def by_what(self) -> tuple[tuple[What, tuple[int, ...]], ...]:
+        """Which of the rates are of requests and which of tokens, without what has none."""
+        kinds: tuple[What, ...] = ("requests", "tokens")
+        numbers = [
+            (what, tuple(n for n, rate in enumerate(self.rates) if rate.what == what)) for what in kinds
+        ]
+        return tuple((what, of_them) for what, of_them in numbers if of_them)
+
+    @cached_property
+    def arguments(self) -> tuple[Argument, ...]:
+        """As admission.lua takes them."""
+        arguments: list[Argument] = [len(self.rates), len(self.counts), len(self.budgets)]
+        for rate in self.rates:
+            arguments += (rate.limit, rate.capacity, rate.period, rate.tick_ms)
+            arguments.append(1 if rate.what == "tokens" else 0)
+        arguments += [count.most for count in self.counts]
+        arguments += [-1 if budget.limit is None else budget.limit for budget in self.budgets]
+        arguments.append("generation")
+        arguments += [rate.field for rate in self.rates]
+        arguments += [count.field for count in self.counts]
+        arguments += [budget.field for budget in self.budgets]
+        return tuple(arguments)
+
+    @cached_property
+    def spelled(self) -> Fragment:
+        return fragment(*self.arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,7 @@ class Standing:
 
     def headers(self, what: str) -> list[Header]:
         """OpenAI's three headers; `what` is requests or tokens."""
-        return [
-            (f"x-ratelimit-limit-{what}".encode(), str(self.limit).encode()),
-            (f"x-ratelimit-remaining-{what}".encode(), str(self.remaining).encode()),
-            (f"x-ratelimit-reset-{what}".encode(), duration(self.reset_ms).encode()),
-        ]
+        return rate_headers(what, self.limit, self.remaining, self.reset_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,21 @@ class LocalLimits:
 
     def clear(self) -> None:
         self._buckets.clear()
+
+
+def rate_headers(what: str, limit: int, remaining: int, reset_ms: int) -> list[Header]:
+    names = _NAMES[what]
+    return [
+        (names[0], b"%d" % limit),
+        (names[1], b"%d" % remaining),
+        (names[2], duration(reset_ms).encode()),
+    ]
+
+
+_NAMES = {
+    what: [f"x-ratelimit-{figure}-{what}".encode() for figure in ("limit", "remaining", "reset")]
+    for what in ("requests", "tokens")
+}
 
 
 def duration(ms: int) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from app import errors
 from app.admission.plan import Plan, RateLimit
-from app.admission.rates import Standing
+from app.admission.rates import rate_headers
 from app.admission.script import NEVER, Terms, Verdict
 from app.errors import ApiError, Header
 
@@ -13,21 +13,19 @@ SOON_MS = 1_000
 """What a caller is told who only waits for others to finish: nobody knows when they will."""
 
 
-def headers(plan: Plan, standings: Sequence[Standing]) -> list[Header]:
-    """Where the caller stands with the limit that has least left, of requests and of tokens."""
+def headers(plan: Plan, standings: Sequence[tuple[int, int]]) -> list[Header]:
+    """Where the caller stands with the limit that has least left, of requests and of tokens.
+
+    standings: of each rate of the plan what remains, and how many ms until it is full again.
+    """
     told: list[Header] = []
-    for what in ("requests", "tokens"):
-        of_them = [
-            standing for rate, standing in zip(plan.rates, standings, strict=True) if rate.what == what
-        ]
-        told += rate_headers(what, of_them)
+    for what, numbers in plan.by_what:
+        least = numbers[0]
+        for number in numbers:
+            if standings[number][0] < standings[least][0]:
+                least = number
+        told += rate_headers(what, plan.rates[least].limit, *standings[least])
     return told
-
-
-def rate_headers(what: str, standings: Sequence[Standing]) -> list[Header]:
-    if not standings:
-        return []
-    return min(standings, key=lambda standing: standing.remaining).headers(what)
 
 
 def refusal(terms: Terms, verdict: Verdict) -> ApiError:

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from app.admission.plan import Plan
-from app.admission.rates import Standing
-from app.valkey import Argument, Valkey, ValkeyReplyError
+from app.admission.plan import Plan, costs
+from app.valkey import Argument, Fragment, Valkey, ValkeyReplyError, command, fragment
 
 SCRIPT = Path(__file__).with_name("admission.lua").read_bytes()
 SCRIPT_SHA1 = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
+IfGone = Literal["append", "charge"]
 Refusal = Literal["limit", "held", "count", "budget", "reserved"]
 NEVER = -1
 UNTIL_OTHERS_SETTLE = -2
@@ -22,27 +23,34 @@ class UnseededError(Exception):
     """Valkey's memory of an organization was lost, or never was."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Terms:
-    """What one request asks for. costs: of each rate of the plan. lease_ms: how long it may take.
+    """What one request asks for. lease_ms: how long it may take.
 
-    money: micro-dollars held. meta: told by the outbox when the lease expires.
+    tokens: the most it can use; bounded: it says so itself. money: micro-dollars held. meta: told by the
+    outbox when the lease expires.
     """
 
     plan: Plan
-    costs: Sequence[int]
+    tokens: int
+    bounded: bool
     money: int
     lease_ms: int
     meta: bytes
 
+    @property
+    def costs(self) -> list[int]:
+        """Of each rate of the plan."""
+        return costs(self.plan, self.tokens, bounded=self.bounded)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Verdict:
     """The script's word on a request.
 
     generation: of the memory that it was reserved in, None when it was refused by the `number`th (from 0)
     limit, count or budget that `refused` says. wait_ms: NEVER, UNTIL_OTHERS_SETTLE, or how long. now_ms: the
-    server's clock.
+    server's clock. standings: of each rate what remains, and how many ms until it is full again.
     """
 
     generation: str | None
@@ -50,7 +58,7 @@ class Verdict:
     number: int
     wait_ms: int
     now_ms: int
-    standings: list[Standing]
+    standings: list[tuple[int, int]]
 
 
 def keys(organization_id: str, request_id: str = "", generation: str = "") -> tuple[str, ...]:
@@ -64,8 +72,12 @@ def keys(organization_id: str, request_id: str = "", generation: str = "") -> tu
         f"{prefix}:leases",
         f"{prefix}:held",
         outbox_key(organization_id),
-        f"{prefix}:charged:{generation}:{request_id}",
+        _mark(organization_id, request_id, generation),
     )
+
+
+def _mark(organization_id: str, request_id: str, generation: str) -> str:
+    return f"admission:{{{organization_id}}}:charged:{generation}:{request_id}"
 
 
 def outbox_key(organization_id: str) -> str:
@@ -74,46 +86,36 @@ def outbox_key(organization_id: str) -> str:
 
 async def reserve(valkey: Valkey, organization_id: str, request_id: str, terms: Terms) -> Verdict:
     """Reserves all of it or nothing. Raises UnseededError, ValkeyUnavailableError, ValkeyReplyError."""
-    return verdict(
-        terms, await run(valkey, organization_id, request_id, reserve_arguments(request_id, terms))
-    )
+    own = fragment(*_of_request(request_id, terms))
+    packed = command(_head(organization_id), own, terms.plan.spelled)
+    return verdict(await run(valkey, packed))
 
 
-def reserve_arguments(request_id: str, terms: Terms) -> list[Argument]:
-    plan = terms.plan
-    arguments: list[Argument] = [
-        "reserve",
-        request_id,
-        terms.lease_ms,
-        terms.money,
-        terms.meta,
-        len(plan.rates),
-        len(plan.counts),
-        len(plan.budgets),
-    ]
-    for rate, cost in zip(plan.rates, terms.costs, strict=True):
-        arguments += (rate.field, rate.limit, rate.capacity, rate.period, rate.tick_ms, cost)
-        arguments.append(1 if rate.what == "tokens" else 0)
-    for count in plan.counts:
-        arguments += (count.field, count.most)
-    for budget in plan.budgets:
-        arguments += (budget.field, -1 if budget.limit is None else budget.limit)
-    return arguments
+def reserve_arguments(request_id: str, terms: Terms) -> tuple[Argument, ...]:
+    return (*_of_request(request_id, terms), *terms.plan.arguments)
 
 
-def verdict(terms: Terms, answer: Sequence[Any]) -> Verdict:
+def _of_request(request_id: str, terms: Terms) -> tuple[Argument, ...]:
+    bounded = 1 if terms.bounded else 0
+    return ("reserve", request_id, terms.lease_ms, terms.money, terms.tokens, bounded, terms.meta)
+
+
+def verdict(answer: Sequence[Any]) -> Verdict:
     """Reads the script's answer. Raises UnseededError."""
     if answer[0] == -1:
         raise UnseededError
     allowed, word, number, wait_ms, now_ms = answer[:5]
-    standings = [
-        Standing(bool(allowed), rate.limit, answer[5 + 2 * index], answer[6 + 2 * index], max(0, wait_ms))
-        for index, rate in enumerate(terms.plan.rates)
-    ]
-    text: Any = word.decode()
+    standings = list(zip(answer[5::2], answer[6::2], strict=True))
     if allowed:
-        return Verdict(text, None, 0, 0, now_ms, standings)
-    return Verdict(None, text, number - 1, wait_ms, now_ms, standings)
+        return Verdict(word.decode(), None, 0, 0, now_ms, standings)
+    return Verdict(None, word.decode(), number - 1, wait_ms, now_ms, standings)
+
+
+def settle_command(organization_id: str, request_id: str, generation: str, *arguments: Argument) -> bytes:
+    """What admission.lua takes after the generation follows it."""
+    mark = _mark(organization_id, request_id, generation)
+    own = fragment(mark, "settle", request_id, generation, *arguments)
+    return command(_head(organization_id, with_mark=True), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +136,15 @@ async def settle(
     tokens: int,
     money: int,
     record: bytes,
-    if_gone: Literal["append", "charge"],
+    if_gone: IfGone,
     at_ms: int = 0,
     budgets: Sequence[str] = (),
 ) -> Settled:
     """Settles a request once. Raises UnseededError, ValkeyUnavailableError, ValkeyReplyError."""
-    answer = await run(
-        valkey,
-        organization_id,
-        request_id,
-        ("settle", request_id, generation, tokens, money, record, if_gone, at_ms, *budgets),
-        generation,
+    packed = settle_command(
+        organization_id, request_id, generation, tokens, money, record, if_gone, at_ms, *budgets
     )
+    answer = await run(valkey, packed)
     if answer[0] == -1:
         raise UnseededError
     if answer[0] == -2:
@@ -155,7 +154,7 @@ async def settle(
 
 async def sweep(valkey: Valkey, organization_id: str, most: int) -> int:
     """Charges leases that are over. Returns how many."""
-    answer = await run(valkey, organization_id, "", ("sweep", most))
+    answer = await _call(valkey, organization_id, "sweep", most)
     expired: int = answer[0]
     return expired
 
@@ -165,30 +164,35 @@ async def seed(
 ) -> str:
     """Gives Valkey the month's spending, unless it has a memory. Returns the generation in force."""
     pairs = [part for pair in spent for part in pair]
-    answer = await run(valkey, organization_id, "", ("seed", generation, month, *pairs))
+    answer = await _call(valkey, organization_id, "seed", generation, month, *pairs)
     in_force: str = answer[1].decode()
     return in_force
 
 
 async def void(valkey: Valkey, organization_id: str, generation: str) -> None:
     """Makes Valkey forget a generation, so that the next reservation seeds another."""
-    await run(valkey, organization_id, "", ("void", generation))
+    await _call(valkey, organization_id, "void", generation)
 
 
-async def run(
-    valkey: Valkey,
-    organization_id: str,
-    request_id: str,
-    arguments: Sequence[Argument],
-    generation: str = "",
-) -> list[Any]:
-    names = keys(organization_id, request_id, generation)
+async def _call(valkey: Valkey, organization_id: str, *arguments: Argument) -> list[Any]:
+    return await run(valkey, command(_head(organization_id), fragment(*arguments)))
+
+
+async def run(valkey: Valkey, packed: bytes) -> list[Any]:
+    """The script's answer to a whole command. Raises ValkeyUnavailableError, ValkeyReplyError."""
     try:
-        answer = await valkey.execute("EVALSHA", SCRIPT_SHA1, len(names), *names, *arguments)
+        answer: list[Any] = await valkey.ask(packed)
     except ValkeyReplyError as refused:
-        # A server that was restarted or took over does not know the script yet; EVAL also teaches it.
+        # A server that was restarted or took over does not know the script yet.
         if refused.code != "NOSCRIPT":
             raise
-        answer = await valkey.execute("EVAL", SCRIPT, len(names), *names, *arguments)
-    result: list[Any] = answer
-    return result
+        await valkey.execute("SCRIPT", "LOAD", SCRIPT)
+        answer = await valkey.ask(packed)
+    return answer
+
+
+@lru_cache(maxsize=1024)
+def _head(organization_id: str, *, with_mark: bool = False) -> Fragment:
+    """What every call for an organization begins with; the key of the mark follows where there is one."""
+    names = keys(organization_id)[:4]
+    return fragment("EVALSHA", SCRIPT_SHA1, len(names) + with_mark, *names)

@@ -60,7 +60,8 @@ class Seeding:
                 raise ValkeyUnavailableError("another replica does not finish filling the memory")
             await asyncio.sleep(LOOK_EVERY_S)
         try:
-            return await self._seed_alone(organization_id)
+            # Another may have filled it between the look and the lock.
+            return await self.generation(organization_id) or await self._seed_alone(organization_id)
         finally:
             await self._valkey.execute("DEL", lock)
 

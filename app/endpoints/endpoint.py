@@ -9,7 +9,7 @@ from app.sse import EventStream
 from app.usage import Usage, parse_usage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiRequest:
     """A request that is fit to be forwarded.
 

@@ -15,7 +15,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 RETURNED_HEADERS = ("openai-version", "retry-after", "retry-after-ms", "x-should-retry")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A complete answer. `value`: the body as JSON, when it is an object."""
 

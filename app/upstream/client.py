@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from app import errors
+from app.deadlines import Deadlines
 from app.errors import ApiError
 from app.exchange import Exchange
 from app.secret_values import Deployment
@@ -32,7 +33,7 @@ _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """What is asked. deadline: of the loop's clock, for all attempts together."""
 
@@ -44,7 +45,7 @@ class _Call:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reply:
     """An answer that has begun. body: of a failure, which was read to its end already."""
 
@@ -66,6 +67,7 @@ class Upstream:
         self._routes = Routes(deployments, base_url)
         self._budget = RetryBudget()
         self._longest_s = longest_s
+        self._deadlines = Deadlines(longest_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -97,7 +99,7 @@ class Upstream:
         call = self._call(method, path, exchange, body)
         reply: _Reply | None = None
         try:
-            async with asyncio.timeout(self._longest_s):
+            with self._deadlines.within():
                 reply = await self._send(call)
                 return await reply.answer()
         except _FAILURES as failure:
@@ -117,7 +119,7 @@ class Upstream:
         call = self._call("POST", path, exchange, body)
         reply: _Reply | None = None
         try:
-            async with asyncio.timeout(self._longest_s):
+            with self._deadlines.within():
                 reply = await self._send(call)
                 if reply.response.status != 200:
                     raise UpstreamRefusal(await reply.answer())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import struct
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -104,8 +105,10 @@ class Account:
         """(spent, held) of each budget in Valkey, in micro-dollars."""
         with valkey_client(server) as client:
             found: Any = client.hgetall(keys(self.organization_id)[0])
-        numbers = {name.decode(): value.split() for name, value in found.items() if name.startswith(b"b:")}
-        return {name: (int(value[1]), int(value[2])) for name, value in numbers.items()}
+        numbers = {
+            name.decode(): struct.unpack("<3d", value) for name, value in found.items() if name[:2] == b"b:"
+        }
+        return {name: (int(spent), int(held)) for name, (_month, spent, held) in numbers.items()}
 
     def held_by(self, server: ValkeyServer) -> int:
         """How many leases there are."""

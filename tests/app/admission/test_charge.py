@@ -9,7 +9,6 @@ import pytest
 from app.admission import refusals
 from app.admission.charge import bounds, estimate
 from app.admission.plan import Plan, Scopes, costs, plan
-from app.admission.rates import Standing
 from app.admission.script import Terms, Verdict
 from app.endpoints import CHAT_COMPLETIONS, EMBEDDINGS, ApiRequest
 from app.limits import NO_LIMITS, Limits, limits_attributes, parse_limits
@@ -64,8 +63,8 @@ def test_a_request_that_bounds_itself_is_asked_for_in_full_and_another_for_the_w
 
 
 def told(which: Plan, refused: Any, number: int, wait_ms: int) -> tuple[str, dict[str, str]]:
-    terms = Terms(which, costs(which, 500, bounded=True), 250_000, 1000, b"")
-    standings = [Standing(False, rate.limit, 0, 0, 0) for rate in which.rates]
+    terms = Terms(which, 500, True, 250_000, 1000, b"")
+    standings = [(0, 0) for _ in which.rates]
     error = refusals.refusal(terms, Verdict(None, refused, number, wait_ms, NOW_MS, standings))
     assert error.status == 429
     return str(error.code), {name.decode(): value.decode() for name, value in error.headers}
@@ -103,8 +102,7 @@ def test_headers_tell_of_the_limit_that_has_least_left() -> None:
     which = one_plan(Limits(requests_per_minute=5, tokens_per_minute=100))
     left = {"k": 8, "p": 2}
     standings = [
-        Standing(True, rate.limit, left[rate.field.split(":")[1]] if rate.what == "requests" else 50, 10, 0)
-        for rate in which.rates
+        (left[rate.field.split(":")[1]] if rate.what == "requests" else 50, 10) for rate in which.rates
     ]
     headers = dict(refusals.headers(which, standings))
     assert headers[b"x-ratelimit-limit-requests"] == b"5"
