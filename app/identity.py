@@ -23,6 +23,7 @@ class Caller:
     organization_id: str
     project_id: str
     scopes: Scopes
+    service_account_id: str | None = None
     _plans: dict[str | None, Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def plan(self, model: str | None) -> Plan:
@@ -93,6 +94,7 @@ class Identity:
                 organization_id=record.organization_id,
                 organization=owners.organization,
             ),
+            service_account_id=record.service_account_id,
         )
         if len(self._callers) >= MAX_CALLERS:
             self._callers.clear()

@@ -1,7 +1,7 @@
 """What one request used: as the outbox carries it and as the table keeps it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
+from app.prices import Shares
 from app.usage import Usage
 
 KEPT_DAYS = 400
@@ -24,7 +25,9 @@ class UsageRecord:
 
     outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and what
     it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when the model
-    has no known price. replica: which one waits for word that this is in the table. at_ms: unix time by the
+    has no known price. replica: which one waits for word that this is in the table. cached_micro_usd,
+    completion_micro_usd: what of micro_usd is for these tokens; the rest is for the prompt. service_tier: the
+    one whose price holds. user_id: the key's service account, "" when it has none. at_ms: unix time by the
     cache's clock, 0 before it is known; its month is the one charged.
     """
 
@@ -41,6 +44,10 @@ class UsageRecord:
     micro_usd: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_micro_usd: int = 0
+    completion_micro_usd: int = 0
+    service_tier: str = "default"
+    user_id: str = ""
     estimated: bool = False
     priced: bool = True
     at_ms: int = 0
@@ -68,6 +75,8 @@ class UsageRecord:
                 key_id=self.key_id,
                 endpoint=self.endpoint,
                 model=self.model,
+                service_tier=self.service_tier,
+                user_id=self.user_id,
                 outcome=self.outcome,
                 estimated=self.estimated,
                 priced=self.priced,
@@ -77,6 +86,8 @@ class UsageRecord:
             "micro_usd": {"N": str(self.micro_usd)},
             "cached_tokens": {"N": str(self.cached_tokens)},
             "reasoning_tokens": {"N": str(self.reasoning_tokens)},
+            "cached_micro_usd": {"N": str(self.cached_micro_usd)},
+            "completion_micro_usd": {"N": str(self.completion_micro_usd)},
             "at_ms": {"N": str(at_ms)},
         }
 
@@ -101,6 +112,8 @@ def shared(
     key_id: str,
     endpoint: str,
     model: str,
+    service_tier: str,
+    user_id: str,
     replica: str,
     priced: bool,
 ) -> bytes:
@@ -112,16 +125,21 @@ def shared(
             "key_id": key_id,
             "endpoint": endpoint,
             "model": model,
+            "service_tier": service_tier,
+            "user_id": user_id,
             "replica": replica,
             "priced": priced,
         }
     )[:-1]
 
 
-def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int) -> bytes:
+def encode(
+    beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int, shares: Shares
+) -> bytes:
     """A record as `UsageRecord.encode` spells it, without having been one."""
     return (
         b'%b,"request_id":"%b","outcome":"%b","prompt_tokens":%d,"completion_tokens":%d,"micro_usd":%d,'
+        b'"cached_micro_usd":%d,"completion_micro_usd":%d,'
         b'"cached_tokens":%d,"reasoning_tokens":%d,"estimated":%b}'
     ) % (
         beginning,
@@ -130,6 +148,8 @@ def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, mi
         usage.prompt_tokens,
         usage.completion_tokens,
         micro_usd,
+        shares.cached_micro_usd,
+        shares.completion_micro_usd,
         usage.cached_tokens,
         usage.reasoning_tokens,
         b"true" if usage.estimated else b"false",
@@ -138,9 +158,12 @@ def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, mi
 
 def decode(data: bytes, at_ms: int) -> UsageRecord:
     """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
-    fields = orjson.loads(data)
-    fields["at_ms"] = at_ms
-    return UsageRecord(**fields)
+    told = orjson.loads(data)
+    told["at_ms"] = at_ms
+    if not _FIELDS.issuperset(told):
+        # Of a later release, which a deployment has let in beside this one.
+        told = {name: value for name, value in told.items() if name in _FIELDS}
+    return UsageRecord(**told)
 
 
 def record_address(request_id: str) -> dict[str, Any]:
@@ -171,5 +194,6 @@ def totals(records: Sequence[UsageRecord]) -> Mapping[tuple[str, str], Mapping[s
     return sums
 
 
+_FIELDS = frozenset(field.name for field in fields(UsageRecord))
 _COUNTED = [(name, attrgetter(name)) for name in COUNTED]
 _ZERO = dict.fromkeys(COUNTED, 0)

@@ -1,6 +1,14 @@
 """Every call that is answered, resource by resource."""
 
-from app.admin import admin_api_keys, api_keys, audit_logs, projects, service_accounts
+from app.admin import (
+    admin_api_keys,
+    api_keys,
+    audit_logs,
+    costs,
+    projects,
+    service_accounts,
+    usage,
+)
 from app.admin.call import Call
 
 CALLS: tuple[Call, ...] = (
@@ -9,4 +17,6 @@ CALLS: tuple[Call, ...] = (
     *api_keys.CALLS,
     *admin_api_keys.CALLS,
     *audit_logs.CALLS,
+    *usage.CALLS,
+    *costs.CALLS,
 )

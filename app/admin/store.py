@@ -21,6 +21,7 @@ from app.table import TableUnavailableError, answered
 ATTEMPTS = 8
 FIRST_PAUSE_S = 0.02
 QUERY_ITEMS = 100
+RANGE_ITEMS = 2000
 MAX_BATCH = 100
 """Items of one BatchGetItem."""
 
@@ -118,6 +119,17 @@ class Store:
                 bounds[down] = items[-1][sort_key].removeprefix(collection.prefix)
         shown = found[:limit]
         return Page(shown[::-1] if backwards else shown, len(found) > limit)
+
+    async def between(self, collection: Collection, first: str, before: str) -> list[Item]:
+        """All items whose sort keys are from `first` on and below `before`."""
+        found: list[Item] = []
+        more = True
+        while more:
+            items, more = await self._query(collection, first, before, limit=RANGE_ITEMS)
+            found += items[1:] if found and items and items[0] == found[-1] else items
+            if items:
+                first = items[-1][collection.names[1]].removeprefix(collection.prefix)
+        return [item for item in found if item[collection.names[1]] < collection.prefix + before]
 
     async def commit(
         self,

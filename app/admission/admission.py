@@ -19,13 +19,14 @@ from app.errors import Header
 from app.identity import Caller
 from app.ledger import Ledger, Settlement
 from app.ledger_record import Outcome, encode, shared
-from app.prices import Price, Prices
+from app.prices import NO_SHARES, Price, Prices, tier_of
 from app.table import TableUnavailableError
 from app.usage import Usage
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 
 LEASE_MARGIN_S = 5.0
 NOTHING = Bounds(0, 0, True)
+DEFAULT_TIER = "default"
 
 _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError, TableUnavailableError)
 
@@ -89,12 +90,15 @@ class Admission:
             key_id=caller.key_id,
             endpoint=request.endpoint.path if request is not None else "",
             model=request.model if request is not None else "",
+            service_tier=(request and tier_of(request)) or DEFAULT_TIER,
+            user_id=caller.service_account_id or "",
             replica=self._replica,
             priced=request is None or price is not None,
         )
         hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
         everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)
-        expired = encode(beginning, request_id, "expired", everything, money)
+        shares = price.bound_shares(most.prompt_tokens, most.answer_tokens) if price else NO_SHARES
+        expired = encode(beginning, request_id, "expired", everything, money, shares)
         terms = script.Terms(plan, most.tokens, most.given, money, self._lease_ms, expired)
         try:
             verdict = await self._ask(caller.organization_id, request_id, terms)
@@ -134,8 +138,9 @@ class Admission:
         if usage is None:
             usage = estimate(request, hold.most, chunks, elapsed_s)
         money = hold.price.cost(usage) if hold.price is not None else 0
+        shares = hold.price.shares(usage) if hold.price is not None else NO_SHARES
         outcome: Outcome = "broken_off" if broken_off else "answered"
-        record = encode(hold.beginning, hold.request_id, outcome, usage, money)
+        record = encode(hold.beginning, hold.request_id, outcome, usage, money, shares)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
 
     async def _ask(self, organization_id: str, request_id: str, terms: script.Terms) -> script.Verdict:

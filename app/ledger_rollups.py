@@ -1,0 +1,135 @@
+"""What was used by the minute, hour and day: sums of the ledger's records, written in their transactions.
+
+Items: `ROLLUP#<organization>#<kind>#<width>` / `<unix start, 11 digits>#<digest>`, one for each project,
+user, key, model and service tier in each bucket; the digest is of these `dimensions`. A record counts in
+three, one a width, and only when its own item is new, so the sums are those of the records however often it
+is told.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import add, attrgetter
+from typing import Any, Literal, NamedTuple
+
+from app.ledger_record import UsageRecord
+
+Width = Literal["1m", "1h", "1d"]
+Kind = Literal["completions", "embeddings", "moderations", "other"]
+
+WIDTHS: dict[Width, int] = {"1m": 60, "1h": 3600, "1d": 86_400}
+"""Seconds; buckets begin at multiples of them in unix time, which is UTC."""
+
+KEPT_DAYS: dict[Width, int] = {"1m": 31, "1h": 400, "1d": 400}
+MINUTE_MS = 60_000
+
+KINDS: dict[str, Kind] = {
+    "/chat/completions": "completions",
+    "/completions": "completions",
+    "/responses": "completions",
+    "/embeddings": "embeddings",
+    "/moderations": "moderations",
+}
+"""Of endpoints, as OpenAI's usage has them."""
+
+COUNTED = (
+    "requests",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "micro_usd",
+    "cached_micro_usd",
+    "completion_micro_usd",
+)
+Sums = tuple[int, ...]
+"""In the order of COUNTED."""
+
+
+class Dimensions(NamedTuple):
+    """What a rollup is of. user_id: the service account's, "" for a key without one."""
+
+    project_id: str
+    user_id: str
+    key_id: str
+    model: str
+    service_tier: str
+
+
+class Bucket(NamedTuple):
+    """A rollup's place. start: unix seconds."""
+
+    kind: Kind
+    width: Width
+    start: int
+    dimensions: Dimensions
+
+
+Minute = tuple[int, Kind, Dimensions]
+"""Of unix time; all records of one add to the same three rollups."""
+
+
+def minute_of(record: UsageRecord) -> Minute:
+    dimensions = Dimensions(
+        record.project_id, record.user_id, record.key_id, record.model, record.service_tier
+    )
+    return record.at_ms // MINUTE_MS, KINDS.get(record.endpoint, "other"), dimensions
+
+
+def buckets_of(minute: Minute) -> list[Bucket]:
+    number, kind, dimensions = minute
+    return [
+        Bucket(kind, width, number * 60 // width_s * width_s, dimensions) for width, width_s in WIDTHS.items()
+    ]
+
+
+def rollups(records: Sequence[UsageRecord]) -> Mapping[Bucket, Sums]:
+    """What the records add to each rollup."""
+    by_minute: dict[Minute, list[UsageRecord]] = {}
+    for record in records:
+        by_minute.setdefault(minute_of(record), []).append(record)
+    sums: dict[Bucket, Sums] = {}
+    for minute, used in by_minute.items():
+        added = (len(used), *map(sum, zip(*map(_counted, used), strict=True)))
+        for bucket in buckets_of(minute):
+            known = sums.get(bucket)
+            sums[bucket] = added if known is None else tuple(map(add, known, added))
+    return sums
+
+
+def partition(organization_id: str, kind: Kind, width: Width) -> str:
+    return f"ROLLUP#{organization_id}#{kind}#{width}"
+
+
+def sort_key(start: int, digest: str = "") -> str:
+    return f"{start:011}#{digest}"
+
+
+def rollup_update(organization_id: str, bucket: Bucket, sums: Sums) -> dict[str, Any]:
+    """An action of a transaction, without its table."""
+    digest, dimensions = _spelled(bucket.dimensions)
+    return {
+        "Key": {
+            "pk": {"S": partition(organization_id, bucket.kind, bucket.width)},
+            "sk": {"S": sort_key(bucket.start, digest)},
+        },
+        "UpdateExpression": _EXPRESSION,
+        "ExpressionAttributeValues": {
+            ":dimensions": dimensions,
+            ":expires_at": {"N": str(bucket.start + KEPT_DAYS[bucket.width] * 86_400)},
+            **{name: {"N": str(amount)} for name, amount in zip(_NAMES, sums, strict=True)},
+        },
+    }
+
+
+_counted = attrgetter(*COUNTED[1:])
+_NAMES = tuple(f":{name}" for name in COUNTED)
+_EXPRESSION = "SET dimensions = :dimensions, expires_at = :expires_at ADD " + ", ".join(
+    f"{name} :{name}" for name in COUNTED
+)
+
+
+@lru_cache(maxsize=1024)
+def _spelled(dimensions: Dimensions) -> tuple[str, dict[str, Any]]:
+    """Digest and attribute; a sort key that named them could be too long for DynamoDB."""
+    digest = hashlib.sha256("\0".join(dimensions).encode()).hexdigest()[:32]
+    return digest, {"M": {name: {"S": value} for name, value in dimensions._asdict().items()}}
