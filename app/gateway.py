@@ -14,11 +14,12 @@ import aiohttp
 from app import errors
 from app.admission.admission import Admission, Hold
 from app.body import MAX_BODY_BYTES
-from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.cache import BYPASS, MAX_ANSWER_BYTES, Lookup, ResponseCache
 from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.retention import unstored
 from app.sse import PING, MalformedStreamError
 from app.telemetry import RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
@@ -41,9 +42,13 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
     request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
+    if caller.keeps_nothing:
+        request = unstored(request)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     async with exchange.while_client_stays():
-        lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
+        lookup = BYPASS
+        if not caller.keeps_nothing:
+            lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
         exchange.record.cache = lookup.outcome
         exchange.headers.append((b"x-cache", lookup.outcome.encode()))
         if lookup.answer is not None:

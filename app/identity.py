@@ -17,13 +17,14 @@ from app.table import Table, TableUnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is counted for."""
+    """Whom a request is counted for. keeps_nothing: zero_data_retention holds for the project."""
 
     key_id: str
     organization_id: str
     project_id: str
     scopes: Scopes
     service_account_id: str | None = None
+    keeps_nothing: bool = False
     _plans: dict[str | None, Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def plan(self, model: str | None) -> Plan:
@@ -95,6 +96,7 @@ class Identity:
                 organization=owners.organization,
             ),
             service_account_id=record.service_account_id,
+            keeps_nothing=owners.keeps_nothing,
         )
         if len(self._callers) >= MAX_CALLERS:
             self._callers.clear()

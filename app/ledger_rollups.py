@@ -1,9 +1,9 @@
 """What was used by the minute, hour and day: sums of the ledger's records, written in their transactions.
 
 Items: `ROLLUP#<organization>#<kind>#<width>` / `<unix start, 11 digits>#<digest>`, one for each project,
-user, key, model and service tier in each bucket; the digest is of these `dimensions`. A record counts in
-three, one a width, and only when its own item is new, so the sums are those of the records however often it
-is told.
+user, key, model and service tier in each bucket. `dimensions` names them, as a JSON list, and the digest is
+of that. A record counts in three, one a width, and only when its own item is new, so the sums are those of
+the records however often it is told. Money is summed by the day alone, as it is asked for.
 """
 
 import hashlib
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import add, attrgetter
 from typing import Any, Literal, NamedTuple
+
+import orjson
 
 from app.ledger_record import UsageRecord
 
@@ -32,17 +34,11 @@ KINDS: dict[str, Kind] = {
 }
 """Of endpoints, as OpenAI's usage has them."""
 
-COUNTED = (
-    "requests",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "micro_usd",
-    "cached_micro_usd",
-    "completion_micro_usd",
-)
+TOKENS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens")
+MONEY = ("micro_usd", "cached_micro_usd", "completion_micro_usd")
+COUNTED: dict[Width, tuple[str, ...]] = {"1m": TOKENS, "1h": TOKENS, "1d": (*TOKENS, *MONEY)}
 Sums = tuple[int, ...]
-"""In the order of COUNTED."""
+"""In the order of TOKENS and MONEY."""
 
 
 class Dimensions(NamedTuple):
@@ -107,29 +103,36 @@ def sort_key(start: int, digest: str = "") -> str:
 def rollup_update(organization_id: str, bucket: Bucket, sums: Sums) -> dict[str, Any]:
     """An action of a transaction, without its table."""
     digest, dimensions = _spelled(bucket.dimensions)
+    counted = COUNTED[bucket.width]
     return {
         "Key": {
             "pk": {"S": partition(organization_id, bucket.kind, bucket.width)},
             "sk": {"S": sort_key(bucket.start, digest)},
         },
-        "UpdateExpression": _EXPRESSION,
+        "UpdateExpression": _EXPRESSIONS[bucket.width],
         "ExpressionAttributeValues": {
             ":dimensions": dimensions,
             ":expires_at": {"N": str(bucket.start + KEPT_DAYS[bucket.width] * 86_400)},
-            **{name: {"N": str(amount)} for name, amount in zip(_NAMES, sums, strict=True)},
+            **{f":{name}": {"N": str(amount)} for name, amount in zip(counted, sums, strict=False)},
         },
     }
 
 
-_counted = attrgetter(*COUNTED[1:])
-_NAMES = tuple(f":{name}" for name in COUNTED)
-_EXPRESSION = "SET dimensions = :dimensions, expires_at = :expires_at ADD " + ", ".join(
-    f"{name} :{name}" for name in COUNTED
-)
+_counted = attrgetter(*TOKENS[1:], *MONEY)
+_EXPRESSIONS = {
+    width: "SET dimensions = :dimensions, expires_at = :expires_at ADD "
+    + ", ".join(f"{name} :{name}" for name in counted)
+    for width, counted in COUNTED.items()
+}
 
 
 @lru_cache(maxsize=1024)
 def _spelled(dimensions: Dimensions) -> tuple[str, dict[str, Any]]:
     """Digest and attribute; a sort key that named them could be too long for DynamoDB."""
-    digest = hashlib.sha256("\0".join(dimensions).encode()).hexdigest()[:32]
-    return digest, {"M": {name: {"S": value} for name, value in dimensions._asdict().items()}}
+    text = orjson.dumps(list(dimensions))
+    return hashlib.sha256(text).hexdigest()[:32], {"S": text.decode()}
+
+
+def dimensions_of(text: str) -> Dimensions:
+    """Those of an item's attribute."""
+    return Dimensions(*orjson.loads(text))

@@ -118,7 +118,7 @@ class Application:
                 ping_interval_s=settings.ping_interval_s,
             )
             self._administration = Administration(
-                dynamodb, settings.table_name, settings.key_pepper.get_secret_value()
+                dynamodb, settings.table_name, settings.key_pepper.get_secret_value(), upstream.models
             )
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
             in_flight = InFlightMetric(settings.service, lambda: self._in_flight)

@@ -1,6 +1,7 @@
 """The Administration API as a part of the gateway: finds the call, asks who makes it, answers."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from starlette.routing import compile_path
@@ -56,14 +57,19 @@ class Routes:
         raise errors.unknown_url(method, path)
 
 
+ModelsSource = Callable[[Exchange], Awaitable[Sequence[str]]]
+"""Tells which models the upstream serves. Raises ApiError."""
+
+
 class Administration:
     """Answers every path of the API."""
 
-    def __init__(self, dynamodb: DynamoDB, table_name: str, pepper: str) -> None:
+    def __init__(self, dynamodb: DynamoDB, table_name: str, pepper: str, models: ModelsSource) -> None:
         self._store = Store(dynamodb, table_name)
         self._identity = AdminIdentity(self._store, pepper)
         self._routes = Routes((*CALLS, *NOT_OFFERED))
         self._pepper = pepper
+        self._models = models
 
     async def handle(self, exchange: Exchange, scope: Scope) -> None:
         """Raises ApiError, ClientGoneError."""
@@ -81,7 +87,8 @@ class Administration:
             if call.role == OWNER and admin.role != OWNER:
                 raise refusals.owners_only(call.sdk)
             body = await exchange.read_body(MAX_BODY_BYTES)
-            request = Request(admin, actor(admin, exchange, scope), ids, self._store, self._pepper)
+            models = functools.partial(self._models, exchange)
+            request = Request(admin, actor(admin, exchange, scope), ids, self._store, models, self._pepper)
             answer: dict[str, Any] = await call.answer(request, scope["query_string"], body)
         except TableUnavailableError:
             raise refusals.unavailable() from None

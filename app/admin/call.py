@@ -22,14 +22,22 @@ Answers the JSON. Raises ApiError, TableUnavailableError.
 """
 
 
+Models = Callable[[], Awaitable[Sequence[str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a handler works with. ids: those of the path, by the names of its template."""
+    """What a handler works with.
+
+    ids: those of the path, by the names of its template. models: tells those that the upstream serves; raises
+    ApiError when it does not say.
+    """
 
     admin: Admin
     actor: Actor
     ids: Mapping[str, str]
     store: Store
+    models: Models
     pepper: str = field(repr=False)
 
     async def project(self, *, to_change: bool = False) -> Item:

@@ -182,6 +182,24 @@ class Store:
         return [plain(item) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
 
+def page_of(
+    items: Iterable[Item],
+    *,
+    limit: int,
+    after: str | None = None,
+    before: str | None = None,
+    descending: bool = False,
+) -> Page:
+    """As `Store.page`, of items that are at hand."""
+    backwards = before is not None and after is None
+    asked = sorted(items, key=lambda item: str(item["id"]), reverse=descending)
+    for cursor, later in ((after, not descending), (before, descending)):
+        if cursor is not None:
+            asked = [item for item in asked if (item["id"] > cursor if later else item["id"] < cursor)]
+    shown = asked[-limit:] if backwards else asked[:limit]
+    return Page(shown, len(asked) > limit)
+
+
 async def settled(change: Callable[[], Awaitable[T]]) -> T:
     """What a change answers that reads, decides and commits: made again while others are faster.
 

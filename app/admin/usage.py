@@ -13,7 +13,7 @@ from app.admin.call import Call, Request
 from app.admin.items import READER
 from app.admin.layout import Item
 from app.admin.parameters import Cursor, Parameters
-from app.ledger_rollups import Kind, Width
+from app.ledger_rollups import TOKENS, Kind, Width, dimensions_of
 
 LIMITS: dict[Width, tuple[int, int]] = {"1m": (60, 1440), "1h": (24, 168), "1d": (7, 31)}
 """Buckets of a page: unless asked otherwise, and at most."""
@@ -98,21 +98,20 @@ async def _usage(
 
 def dimensions(item: Item) -> dict[str, str | bool | None]:
     """What a rollup is of, by the names of the API."""
-    of = item["dimensions"]
+    of = dimensions_of(item["dimensions"])
     return {
-        "project_id": of["project_id"],
-        "user_id": of["user_id"] or None,
-        "api_key_id": of["key_id"],
-        "model": of["model"],
+        "project_id": of.project_id,
+        "user_id": of.user_id or None,
+        "api_key_id": of.key_id,
+        "model": of.model,
         "batch": False,
-        "service_tier": of["service_tier"],
+        "service_tier": of.service_tier,
         "api_source": "unlabeled",
     }
 
 
 def _part(item: Item) -> Part:
-    counted = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens")
-    return dimensions(item), tuple(item[name] for name in counted)
+    return dimensions(item), tuple(item[name] for name in TOKENS)
 
 
 def _asked(part: Part, query: UsageQuery | CompletionsQuery) -> bool:

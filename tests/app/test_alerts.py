@@ -8,6 +8,7 @@ import pytest
 from aiobotocore.session import get_session
 from botocore.exceptions import EndpointConnectionError
 
+from app.admin.layout import attributes
 from app.alerts import Alerts, message
 from app.ledger_table import LedgerTable
 from app.limits import NO_LIMITS, Limits
@@ -21,6 +22,7 @@ class People:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.messages: list[dict[str, Any]] = []
         self.failing = False
 
     async def publish(self, **request: Any) -> dict[str, Any]:
@@ -28,6 +30,7 @@ class People:
         if self.failing:
             raise EndpointConnectionError(endpoint_url="https://sns")
         self.told.append(request["Subject"])
+        self.messages.append(request)
         return {}
 
 
@@ -37,6 +40,21 @@ class OneOwner:
         assert project_id
         alerts = Limits(spend_alerts_micro_usd=(10, 21, 1000))
         return Owners(True, NO_LIMITS, (), alerts)
+
+
+def with_alerts(organization: str) -> dict[str, Any]:
+    """An organization whose first threshold two alerts name, and its second none."""
+    alerts = [
+        {"id": "alert_1", "threshold_micro_usd": 10, "recipients": ["a@example.com", "b@example.com"]},
+        {
+            "id": "alert_2",
+            "threshold_micro_usd": 10,
+            "recipients": ["b@example.com"],
+            "subject_prefix": "[web]",
+        },
+        {"id": "alert_3", "threshold_micro_usd": 11, "recipients": ["c@example.com"]},
+    ]
+    return attributes({"pk": f"ORG#{organization}", "sk": "ORG", "spend_alerts": alerts})
 
 
 async def test_thresholds(aws: Aws) -> None:
@@ -52,6 +70,7 @@ async def test_thresholds(aws: Aws) -> None:
         table = LedgerTable(client, TABLE)
         replicas = [Alerts(OneOwner(), table, client, TABLE, people, "arn") for _ in range(3)]
         await table.begin_generation(organization, "g", "2026-11")
+        await client.put_item(TableName=TABLE, Item=with_alerts(organization))
 
         async def spend(number: int) -> None:
             records = [record(number, organization)]
@@ -66,6 +85,16 @@ async def test_thresholds(aws: Aws) -> None:
         people.failing = False
         await spend(2)
         assert len(people.told) == 2, "10, made up for, and 21, exactly reached"
+        assert people.told[0].startswith("[web] Spend alert:"), people.told
+        assert people.told[1].startswith("Spend alert:"), people.told
+        first, second = people.messages
+        assert first["Message"].endswith("For: a@example.com, b@example.com")
+        recipients = first["MessageAttributes"]["recipients"]
+        assert recipients == {
+            "DataType": "String.Array",
+            "StringValue": '["a@example.com", "b@example.com"]',
+        }
+        assert "MessageAttributes" not in second
         for number in range(3, 6):
             await spend(number)
         assert len(people.told) == 2

@@ -17,6 +17,7 @@ from tests.app.accounts import Account
 from tests.app.admin.people import People
 from tests.app.conftest import Aws, Gateway, StandIn
 from tests.app.test_ledger_table import ledger_table
+from tests.app.test_ledger_table import told as ledger_told
 from tests.servers import until
 
 DAY_S = 86_400
@@ -39,9 +40,9 @@ def told(people: People, *batches: Sequence[UsageRecord]) -> None:
 
     async def tell() -> None:
         async with ledger_table(people.aws) as table:
-            await table.begin_generation(people.organization_id, "g", "2026-11")
+            await table.begin_generation(people.organization_id, "g1", "2026-11")
             for batch in batches:
-                await table.write(people.organization_id, "g", batch)
+                await ledger_told(table, people.organization_id, batch)
 
     asyncio.run(tell())
 
