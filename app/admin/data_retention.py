@@ -14,8 +14,6 @@ from app.admin.layout import Item
 from app.admin.parameters import Parameters
 from app.retention import ATTRIBUTE, MODIFIED_ABUSE_MONITORING, ORGANIZATION_DEFAULT
 
-Enhanced = Literal["enhanced_zero_data_retention", "enhanced_modified_abuse_monitoring"]
-
 _REASONS = {
     "none": "this gateway keeps no content for the monitoring of abuse, so there is nothing to go back to; "
     "use modified_abuse_monitoring",
@@ -34,14 +32,26 @@ def _kept_here(value: str) -> str:
 
 class UpdateOrganization(Parameters):
     retention_type: Annotated[
-        Literal["zero_data_retention", "modified_abuse_monitoring"] | Enhanced, AfterValidator(_kept_here)
+        Literal[
+            "zero_data_retention",
+            "modified_abuse_monitoring",
+            "enhanced_zero_data_retention",
+            "enhanced_modified_abuse_monitoring",
+        ],
+        AfterValidator(_kept_here),
     ]
 
 
 class UpdateProject(Parameters):
     retention_type: Annotated[
-        Literal["organization_default", "none", "zero_data_retention", "modified_abuse_monitoring"]
-        | Enhanced,
+        Literal[
+            "organization_default",
+            "none",
+            "zero_data_retention",
+            "modified_abuse_monitoring",
+            "enhanced_zero_data_retention",
+            "enhanced_modified_abuse_monitoring",
+        ],
         AfterValidator(_kept_here),
     ]
 

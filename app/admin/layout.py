@@ -18,9 +18,10 @@
 The hot path reads of a project all between `PROJECT` and `RATE_LIMIT#`, and of an organization `ORG`
 (`app/table.py`), so other items of theirs sort outside of that. Lists are in the order of ids, which is that
 of creation (`app/ids.py`): those of a base partition are read consistently, those of `gsi1` follow within a
-moment. Settings are `spend_alerts` (`spend_alerts.py`), `data_retention` and, of
-a project, `settings` (`model_permissions.py`). `expires_at` is the table's TTL: DynamoDB removes such an item some time after. `version` counts an
-item's changes; each is made on the condition that the item still has the version it was read with.
+moment. Settings are `spend_alerts` (`spend_alerts.py`), `data_retention` (`app/retention.py`) and a project's
+`settings` (`model_permissions.py`). `expires_at` is the table's TTL: DynamoDB removes such an item some time
+after. `version` counts an item's changes; each is made on the condition that the item still has the version
+it was read with.
 """
 
 from collections.abc import Mapping

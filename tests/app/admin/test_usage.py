@@ -17,7 +17,6 @@ from tests.app.accounts import Account
 from tests.app.admin.people import People
 from tests.app.conftest import Aws, Gateway, StandIn
 from tests.app.test_ledger_table import ledger_table
-from tests.app.test_ledger_table import told as ledger_told
 from tests.servers import until
 
 DAY_S = 86_400
@@ -42,7 +41,7 @@ def told(people: People, *batches: Sequence[UsageRecord]) -> None:
         async with ledger_table(people.aws) as table:
             await table.begin_generation(people.organization_id, "g1", "2026-11")
             for batch in batches:
-                await ledger_told(table, people.organization_id, batch)
+                await table.write(people.organization_id, "g1", batch)
 
     asyncio.run(tell())
 
@@ -104,7 +103,7 @@ def usages(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    given=st.lists(usages(), min_size=1, max_size=25),
+    given=st.lists(usages(), min_size=1, max_size=15),
     group_by=st.sets(st.sampled_from(sorted(FIELDS))),
     width=st.sampled_from(["1h", "1d"]),
     chosen=st.sampled_from(
