@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from app.body import FREE_BYTES, BodyRoom
 from app.deadlines import Deadlines
 from app.errors import ApiError, Header, body_too_large, encoded_body
+from app.protocol import WHOLE_ANSWER, WholeAnswer
 from app.telemetry import RequestRecord
 
 ErrorEvent = Callable[[Mapping[str, object]], bytes]
@@ -48,6 +50,7 @@ class Exchange:
         "_room",
         "_send",
         "_taken_bytes",
+        "_whole_answer",
         "headers",
         "record",
     )
@@ -62,6 +65,9 @@ class Exchange:
         self._ended = False
         self._error_event: ErrorEvent | None = None
         self._room = room
+        # Taken out: it knows the scope, and a circle would stay until the collector comes.
+        extension: Any = scope.pop("extensions", {}).get(WHOLE_ANSWER)
+        self._whole_answer: WholeAnswer | None = extension and extension["send"]
         self._taken_bytes = 0
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
@@ -122,8 +128,14 @@ class Exchange:
 
     async def answer(self, status: int, body: bytes, headers: tuple[Header, ...] = (JSON,)) -> None:
         """The whole answer at once."""
-        await self._begin(status, [*self.headers, *headers, (b"content-length", str(len(body)).encode())])
-        await self._end(body)
+        all_headers = [*self.headers, *headers, (b"content-length", b"%d" % len(body))]
+        if self._whole_answer is None:
+            await self._begin(status, all_headers)
+            await self._end(body)
+        else:
+            self._note_begin(status)
+            self._ended = True
+            await self._whole_answer(status, all_headers, body)
 
     async def answer_json(self, status: int, value: object) -> None:
         await self.answer(status, orjson.dumps(value))
@@ -161,10 +173,13 @@ class Exchange:
 
     async def _begin(self, status: int, headers: list[Header]) -> None:
         # Before the first await: a ping that is due now must not send a second status line.
+        self._note_begin(status)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _note_begin(self, status: int) -> None:
         self._begun = True
         self.record.status = status
         self.record.first_byte_ms = self.record.elapsed_ms()
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, chunk: bytes) -> None:
         self._ended = True

@@ -57,10 +57,12 @@ class Identity:
         if not looks_like_key(key):
             raise errors.admin_key() if looks_like_admin_key(key) else errors.wrong_key()
         try:
-            record = await self._keys.get(hash_key(self._pepper, key))
+            key_hash = hash_key(self._pepper, key)
+            record = self._keys.fresh(key_hash) or await self._keys.get(key_hash)
             if record is None or not record.lets_in(time.time()):
                 raise errors.wrong_key()
-            owners = await self._owners.get(f"{record.organization_id} {record.project_id}")
+            names = f"{record.organization_id} {record.project_id}"
+            owners = self._owners.fresh(names) or await self._owners.get(names)
         except TableUnavailableError:
             raise errors.keys_unavailable() from None
         if owners is None or not owners.active:

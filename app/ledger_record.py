@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 import orjson
@@ -60,36 +60,68 @@ class UsageRecord:
         """As 2026-11, in UTC."""
         return _date(self.at_ms // DAY_MS)[:7]
 
-    def item(self) -> dict[str, Any]:
-        """The table's item; whoever writes it twice writes the same."""
-        at_ms = self.at_ms
-        return {
-            **record_address(self.request_id),
-            "gsi1pk": {"S": f"USAGE#{self.project_id}#{_date(at_ms // DAY_MS)}"},
-            "gsi1sk": {"S": f"{at_ms:013}#{self.request_id}"},
-            "expires_at": {"N": str(at_ms // 1000 + KEPT_DAYS * 86_400)},
-            "request_id": {"S": self.request_id},
-            **_attributes(
-                organization_id=self.organization_id,
-                project_id=self.project_id,
-                key_id=self.key_id,
-                endpoint=self.endpoint,
-                model=self.model,
-                service_tier=self.service_tier,
-                user_id=self.user_id,
-                outcome=self.outcome,
-                estimated=self.estimated,
-                priced=self.priced,
-            ),
-            "prompt_tokens": {"N": str(self.prompt_tokens)},
-            "completion_tokens": {"N": str(self.completion_tokens)},
-            "micro_usd": {"N": str(self.micro_usd)},
-            "cached_tokens": {"N": str(self.cached_tokens)},
-            "reasoning_tokens": {"N": str(self.reasoning_tokens)},
-            "cached_micro_usd": {"N": str(self.cached_micro_usd)},
-            "completion_micro_usd": {"N": str(self.completion_micro_usd)},
-            "at_ms": {"N": str(at_ms)},
+    def item(self) -> orjson.Fragment:
+        """The table's item, in DynamoDB's JSON; whoever writes it twice writes the same."""
+        at_ms, request_id = self.at_ms, self.request_id.encode()
+        beginning = _beginning_of_item(
+            self.organization_id,
+            self.project_id,
+            self.key_id,
+            self.endpoint,
+            self.model,
+            self.service_tier,
+            self.user_id,
+            self.outcome,
+            self.estimated,
+            self.priced,
+            _date(at_ms // DAY_MS),
+        )
+        return orjson.Fragment(
+            b'%b,"pk":{"S":"REQUEST#%b"},"gsi1sk":{"S":"%013d#%b"},"request_id":{"S":"%b"},'
+            b'"expires_at":{"N":"%d"},"at_ms":{"N":"%d"},"prompt_tokens":{"N":"%d"},'
+            b'"completion_tokens":{"N":"%d"},"micro_usd":{"N":"%d"},"cached_tokens":{"N":"%d"},'
+            b'"reasoning_tokens":{"N":"%d"},"cached_micro_usd":{"N":"%d"},'
+            b'"completion_micro_usd":{"N":"%d"}}'
+            % (
+                *(beginning, request_id, at_ms, request_id, request_id),
+                *(at_ms // 1000 + KEPT_DAYS * 86_400, at_ms, self.prompt_tokens),
+                *(self.completion_tokens, self.micro_usd, self.cached_tokens),
+                *(self.reasoning_tokens, self.cached_micro_usd, self.completion_micro_usd),
+            )
+        )
+
+
+@lru_cache(maxsize=1024)
+def _beginning_of_item(
+    organization_id: str,
+    project_id: str,
+    key_id: str,
+    endpoint: str,
+    model: str,
+    service_tier: str,
+    user_id: str,
+    outcome: str,
+    estimated: bool,
+    priced: bool,
+    date: str,
+) -> bytes:
+    """What the items of a key and model have in common on one day."""
+    return orjson.dumps(
+        {
+            "sk": {"S": "USAGE"},
+            "gsi1pk": {"S": f"USAGE#{project_id}#{date}"},
+            "organization_id": {"S": organization_id},
+            "project_id": {"S": project_id},
+            "key_id": {"S": key_id},
+            "endpoint": {"S": endpoint},
+            "model": {"S": model},
+            "service_tier": {"S": service_tier},
+            "user_id": {"S": user_id},
+            "outcome": {"S": outcome},
+            "estimated": {"BOOL": estimated},
+            "priced": {"BOOL": priced},
         }
+    )[:-1]
 
 
 @lru_cache(maxsize=8)
@@ -99,14 +131,7 @@ def _date(day: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _attributes(**given: str | bool) -> dict[str, Any]:
-    """What many items have in common, in DynamoDB's form; to be copied."""
-    return {name: {"BOOL" if isinstance(value, bool) else "S": value} for name, value in given.items()}
-
-
-@lru_cache(maxsize=1024)
 def shared(
-    *,
     organization_id: str,
     project_id: str,
     key_id: str,
@@ -159,11 +184,16 @@ def encode(
 def decode(data: bytes, at_ms: int) -> UsageRecord:
     """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
     told = orjson.loads(data)
-    told["at_ms"] = at_ms
-    if not _FIELDS.issuperset(told):
-        # Of a later release, which a deployment has let in beside this one.
-        told = {name: value for name, value in told.items() if name in _FIELDS}
-    return UsageRecord(**told)
+    try:
+        encoded = _ENCODED(told)
+    except KeyError:
+        # Of an earlier release, which a deployment has left beside this one.
+        return UsageRecord(**{name: told[name] for name in _NAMES if name in told}, at_ms=at_ms)
+    return UsageRecord(*encoded, at_ms)  # type: ignore[call-arg] # its length is unknown to mypy
+
+
+_NAMES = [field.name for field in fields(UsageRecord) if field.name != "at_ms"]
+_ENCODED = itemgetter(*_NAMES)
 
 
 def record_address(request_id: str) -> dict[str, Any]:
@@ -194,6 +224,5 @@ def totals(records: Sequence[UsageRecord]) -> Mapping[tuple[str, str], Mapping[s
     return sums
 
 
-_FIELDS = frozenset(field.name for field in fields(UsageRecord))
 _COUNTED = [(name, attrgetter(name)) for name in COUNTED]
 _ZERO = dict.fromkeys(COUNTED, 0)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import add, attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -100,37 +100,41 @@ def sort_key(start: int, digest: str = "") -> str:
     return f"{start:011}#{digest}"
 
 
-def rollup_update(organization_id: str, bucket: Bucket, sums: Sums) -> dict[str, Any]:
-    """An action of a transaction, without its table."""
-    digest, dimensions = _spelled(bucket.dimensions)
-    counted = COUNTED[bucket.width]
-    return {
-        "Key": {
-            "pk": {"S": partition(organization_id, bucket.kind, bucket.width)},
-            "sk": {"S": sort_key(bucket.start, digest)},
-        },
-        "UpdateExpression": _EXPRESSIONS[bucket.width],
-        "ExpressionAttributeValues": {
-            ":dimensions": dimensions,
-            ":expires_at": {"N": str(bucket.start + KEPT_DAYS[bucket.width] * 86_400)},
-            **{f":{name}": {"N": str(amount)} for name, amount in zip(counted, sums, strict=False)},
-        },
-    }
+def rollup_update(table_name: str, organization_id: str, bucket: Bucket, sums: Sums) -> orjson.Fragment:
+    """What a transaction's `Update` is, in DynamoDB's JSON."""
+    kind, width, start, dimensions = bucket
+    beginning, pk, digest = _spelled(table_name, organization_id, kind, width, dimensions)
+    kept_until = start + KEPT_DAYS[width] * 86_400
+    amounts = sums[: len(COUNTED[width])]
+    return orjson.Fragment(_UPDATES[width] % (beginning, kept_until, *amounts, start, digest, pk))
 
 
 _counted = attrgetter(*TOKENS[1:], *MONEY)
-_EXPRESSIONS = {
-    width: "SET dimensions = :dimensions, expires_at = :expires_at ADD "
-    + ", ".join(f"{name} :{name}" for name in counted)
+_UPDATES = {
+    width: b'%b,":expires_at":{"N":"%d"},'
+    + b",".join(b'":%b":{"N":"%%d"}' % name.encode() for name in counted)
+    + b'},"Key":{"sk":{"S":"%011d#%b"},"pk":{"S":%b}}}'
     for width, counted in COUNTED.items()
 }
 
 
-@lru_cache(maxsize=1024)
-def _spelled(dimensions: Dimensions) -> tuple[str, dict[str, Any]]:
-    """Digest and attribute; a sort key that named them could be too long for DynamoDB."""
+@lru_cache(maxsize=4096)
+def _spelled(
+    table_name: str, organization_id: str, kind: Kind, width: Width, dimensions: Dimensions
+) -> tuple[bytes, bytes, bytes]:
+    """What the updates of a rollup have in common: their beginning, partition key and digest.
+
+    A sort key that named the dimensions could be too long for DynamoDB.
+    """
     text = orjson.dumps(list(dimensions))
-    return hashlib.sha256(text).hexdigest()[:32], {"S": text.decode()}
+    added = ", ".join(f"{name} :{name}" for name in COUNTED[width])
+    update = {
+        "TableName": table_name,
+        "UpdateExpression": f"SET dimensions = :dimensions, expires_at = :expires_at ADD {added}",
+        "ExpressionAttributeValues": {":dimensions": {"S": text.decode()}},
+    }
+    pk = orjson.dumps(partition(organization_id, kind, width))
+    return orjson.dumps(update)[:-2], pk, hashlib.sha256(text).hexdigest()[:32].encode()
 
 
 def dimensions_of(text: str) -> Dimensions:

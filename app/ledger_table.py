@@ -193,7 +193,7 @@ class LedgerTable:
                 }
             )
         actions += [
-            {"Update": {"TableName": self._name, **rollup_update(organization_id, bucket, sums)}}
+            {"Update": rollup_update(self._name, organization_id, bucket, sums)}
             for bucket, sums in rollups(batch).items()
         ]
         return actions

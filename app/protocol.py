@@ -3,12 +3,14 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app import errors
-from app.errors import ApiError
+from app.errors import ApiError, Header
 from app.telemetry import log_event
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -18,6 +20,10 @@ REQUEST_WITHIN_S = 120.0
 """From the first byte of a request to its last: the largest body at 1.1 Mbit/s."""
 
 LINGER_S = 1.0
+
+WholeAnswer = Callable[[int, list[Header], bytes], Awaitable[None]]
+WHOLE_ANSWER = "gateway.whole_answer"
+"""An extension in the scope: status, headers with the length among them, and body, sent in one write."""
 
 _FRAMING_FACTOR = 8
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
@@ -61,6 +67,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._around_bytes = 0
         super().on_headers_complete()
+        # One that waits for the answer before it on this connection has a cycle of its own as well.
+        self.scope["extensions"] = {WHOLE_ANSWER: {"send": partial(_send_whole, self.cycle)}}
 
     def on_body(self, body: bytes) -> None:
         self._around_bytes -= (1 + _FRAMING_FACTOR) * len(body)
@@ -108,6 +116,35 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_next(self) -> bool:
         """Whether the last answer is complete and what is wrong belongs to a request after it."""
         return self.cycle.response_complete and not self.cycle.more_body
+
+
+async def _send_whole(cycle: RequestResponseCycle, status: int, headers: list[Header], body: bytes) -> None:
+    """What `cycle.send` does with the two messages of an answer, at a third of the cost."""
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    if cycle.response_started:
+        raise RuntimeError("an answer has begun already")
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
+    if (b"connection", b"close") in headers:
+        cycle.keep_alive = False
+    elif not cycle.keep_alive:
+        headers.append((b"connection", b"close"))
+    head = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *headers):
+        head += (name, b": ", value, b"\r\n")
+    sent = b"".join(head)
+    lines = len(head) // 4 + 1
+    if not sent.count(b"\r\n") == sent.count(b"\n") == sent.count(b"\r") == lines or b"\0" in sent:
+        raise RuntimeError("a header holds the end of a line")
+    cycle.transport.write(b"%b\r\n%b" % (sent, b"" if cycle.scope["method"] == "HEAD" else body))
+    cycle.response_complete = True
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 def _without_upgrade(data: bytes) -> bytes:

@@ -42,6 +42,11 @@ class Remembered(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def fresh(self, name: str) -> T | None:
+        """A record that needs no look into the table; None when there is none."""
+        entry = self._entries.get(name)
+        return entry.record if entry is not None and time.monotonic() < entry.fresh_until else None
+
     async def get(self, name: str) -> T | None:
         """Raises TableUnavailableError when the record is neither known nor to be had."""
         entry = self._entries.get(name)

@@ -12,6 +12,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -135,8 +136,14 @@ def flush() -> None:
 
 
 def _encoded(line: dict[str, Any]) -> bytes:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+    now = f"{_second(seconds)}.{ms:03}+00:00"
     return orjson.dumps({"time": now, **line}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class EventHandler(logging.Handler):

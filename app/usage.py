@@ -43,11 +43,15 @@ def parse_usage(usage: object) -> Usage | None:
     if not _is_count(prompt) or not _is_count(completion):
         return None
     total = usage.get("total_tokens")
+    if not _is_count(total):
+        total = prompt + completion
     read, written = usage.get(prompt_details), usage.get(completion_details)
+    if read is None and written is None:
+        return Usage(prompt, completion, total)
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        total_tokens=total if _is_count(total) else prompt + completion,
+        total_tokens=total,
         cached_tokens=_detail(read, "cached_tokens"),
         reasoning_tokens=_detail(written, "reasoning_tokens"),
         cache_write_tokens=_detail(read, "cache_write_tokens"),

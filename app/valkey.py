@@ -57,15 +57,18 @@ class Fragment(NamedTuple):
     spelled: bytes
 
 
+NOTHING = Fragment(0, b"")
+
+
 def fragment(*arguments: Argument) -> Fragment:
     _, _, spelled = hiredis.pack_command(arguments).partition(b"\r\n")  # type: ignore[arg-type]
     return Fragment(len(arguments), spelled)
 
 
-def command(*fragments: Fragment) -> bytes:
-    """A whole command."""
-    number = sum([part.number for part in fragments])
-    return b"*%d\r\n%b" % (number, b"".join([part.spelled for part in fragments]))
+def command(head: Fragment, own: tuple[Argument, ...] = (), tail: Fragment = NOTHING) -> bytes:
+    """A whole command, from what others share with it and what is its own."""
+    _, _, spelled = hiredis.pack_command(own).partition(b"\r\n")  # type: ignore[arg-type]
+    return b"*%d\r\n%b%b%b" % (head[0] + len(own) + tail[0], head[1], spelled, tail[1])
 
 
 # The server will not serve this connection any more: a failover's old primary, a start, a changed user.
@@ -135,8 +138,7 @@ class _Connection(asyncio.Protocol):
         try:
             reply = self._reader.gets()
             while reply is not False:
-                waiter, _ = self._waiting.popleft()
-                _tell(waiter, reply)
+                _tell(self._waiting.popleft()[0], reply)
                 if isinstance(reply, ValkeyReplyError) and reply.code in _USELESS:
                     self.fail(f"the server answered {reply.code}")
                 reply = self._reader.gets()
@@ -211,14 +213,16 @@ class Valkey:
 
     def ask(self, packed: bytes) -> "asyncio.Future[Any]":
         """The same for what `command` has made."""
+        if self._connection is not None:
+            return self._connection.ask(packed)
         future = asyncio.get_running_loop().create_future()
-        self.tell(packed, future)
+        _tell(future, ValkeyUnavailableError(self.trouble or "not connected"))
         return future
 
-    def tell(self, packed: bytes, told: "asyncio.Future[Any] | Told") -> None:
+    def tell(self, packed: bytes, told: Told) -> None:
         """The same for whom a call is enough, with the reply or its exception; perhaps at once."""
         if self._connection is None:
-            _tell(told, ValkeyUnavailableError(self.trouble or "not connected"))
+            told(ValkeyUnavailableError(self.trouble or "not connected"))
         else:
             self._connection.send(packed, told)
 

@@ -71,6 +71,8 @@ def main() -> None:
         ws="none",
         log_level="critical",
         access_log=False,
+        server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     AnnouncedServer(config).run()

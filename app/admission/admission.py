@@ -85,15 +85,15 @@ class Admission:
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
         beginning = shared(
-            organization_id=caller.organization_id,
-            project_id=caller.project_id,
-            key_id=caller.key_id,
-            endpoint=request.endpoint.path if request is not None else "",
-            model=request.model if request is not None else "",
-            service_tier=(request and tier_of(request)) or DEFAULT_TIER,
-            user_id=caller.service_account_id or "",
-            replica=self._replica,
-            priced=request is None or price is not None,
+            caller.organization_id,
+            caller.project_id,
+            caller.key_id,
+            request.endpoint.path if request is not None else "",
+            request.model if request is not None else "",
+            (request and tier_of(request)) or DEFAULT_TIER,
+            caller.service_account_id or "",
+            self._replica,
+            request is None or price is not None,
         )
         hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
         everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)

@@ -86,9 +86,8 @@ def outbox_key(organization_id: str) -> str:
 
 async def reserve(valkey: Valkey, organization_id: str, request_id: str, terms: Terms) -> Verdict:
     """Reserves all of it or nothing. Raises UnseededError, ValkeyUnavailableError, ValkeyReplyError."""
-    own = fragment(*_of_request(request_id, terms))
-    packed = command(_head(organization_id), own, terms.plan.spelled)
-    return verdict(await run(valkey, packed))
+    own = _of_request(request_id, terms)
+    return verdict(await run(valkey, command(_head(organization_id), own, terms.plan.spelled)))
 
 
 def reserve_arguments(request_id: str, terms: Terms) -> tuple[Argument, ...]:
@@ -114,8 +113,8 @@ def verdict(answer: Sequence[Any]) -> Verdict:
 def settle_command(organization_id: str, request_id: str, generation: str, *arguments: Argument) -> bytes:
     """What admission.lua takes after the generation follows it."""
     mark = _mark(organization_id, request_id, generation)
-    own = fragment(mark, "settle", request_id, generation, *arguments)
-    return command(_head(organization_id, with_mark=True), own)
+    own = (mark, "settle", request_id, generation, *arguments)
+    return command(_head(organization_id, True), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ async def void(valkey: Valkey, organization_id: str, generation: str) -> None:
 
 
 async def _call(valkey: Valkey, organization_id: str, *arguments: Argument) -> list[Any]:
-    return await run(valkey, command(_head(organization_id), fragment(*arguments)))
+    return await run(valkey, command(_head(organization_id), arguments))
 
 
 async def run(valkey: Valkey, packed: bytes) -> list[Any]:
@@ -192,7 +191,7 @@ async def run(valkey: Valkey, packed: bytes) -> list[Any]:
 
 
 @lru_cache(maxsize=1024)
-def _head(organization_id: str, *, with_mark: bool = False) -> Fragment:
+def _head(organization_id: str, with_mark: bool = False) -> Fragment:
     """What every call for an organization begins with; the key of the mark follows where there is one."""
     names = keys(organization_id)[:4]
     return fragment("EVALSHA", SCRIPT_SHA1, len(names) + with_mark, *names)

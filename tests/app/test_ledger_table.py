@@ -8,15 +8,20 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from aiobotocore.session import get_session
 
 from app.admission import script
 from app.admission.seeding import Seeding
+from app.aws import DynamoDB
 from app.ledger import Ledger
-from app.ledger_record import UsageRecord, decode
+from app.ledger_record import UsageRecord, decode, encode, shared
 from app.ledger_table import MAX_RECORDS, LedgerTable
+from app.prices import NO_SHARES
 from app.table import TableUnavailableError
+from app.transactions import TransactionWriter
+from app.usage import Usage
 from app.valkey import Valkey
 from tests.app.conftest import REGION, TABLE, Aws
 from tests.app.test_cache import open_valkey
@@ -44,14 +49,17 @@ def record(number: int, organization_id: str, **given: Any) -> UsageRecord:
 
 
 @asynccontextmanager
+async def ledger_client(aws: Aws) -> AsyncIterator[DynamoDB]:
+    session = get_session()
+    session.set_credentials("test", "test")
+    async with session.create_client("dynamodb", endpoint_url=aws.endpoint_url, region_name=REGION) as client:
+        client.transact_write_items = TransactionWriter(session, client)
+        yield client
+
+
+@asynccontextmanager
 async def ledger_table(aws: Aws) -> AsyncIterator[LedgerTable]:
-    async with get_session().create_client(
-        "dynamodb",
-        endpoint_url=aws.endpoint_url,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    ) as client:
+    async with ledger_client(aws) as client:
         yield LedgerTable(client, TABLE)
 
 
@@ -63,8 +71,19 @@ def organization() -> str:
 def test_a_record_is_the_same_after_its_way_through_the_outbox() -> None:
     one = record(1, "org", estimated=True)
     assert decode(replace(one, at_ms=0).encode(), AT_MS) == one
+    told = orjson.loads(one.encode())
+    for name in ("service_tier", "user_id", "cached_micro_usd", "completion_micro_usd"):
+        del told[name]
+    assert decode(orjson.dumps(told), AT_MS) == one, "of an earlier release"
     later = replace(one, at_ms=0).encode().replace(b"{", b'{"of_a_later_release":1,', 1)
     assert decode(later, AT_MS) == one
+    beginning = shared(
+        "org", one.project_id, one.key_id, one.endpoint, one.model, "default", "", one.replica, True
+    )
+    usage = Usage(one.prompt_tokens, one.completion_tokens, 15, estimated=True)
+    assert (
+        decode(encode(beginning, one.request_id, "answered", usage, one.micro_usd, NO_SHARES), AT_MS) == one
+    )
     assert one.month == "2026-11"
     assert replace(one, at_ms=AT_MS + 3_601_000).month == "2026-12"
 
