@@ -3,11 +3,16 @@
 Off the way of requests: the ledger calls it with what has come into the table, and the month's total there
 decides. Who tells is decided in the table as well, so two replicas do not both.
 Item: `SPEND#<organization>#<month>` / `ALERT#<scope>#<threshold>`.
+
+SNS tells those who subscribe to the stack's topic. The recipients of an alert are named in its text, and in
+the message attribute `recipients`, by which a subscription's filter policy can choose what is for whom.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import ClientError as HttpError
@@ -26,6 +31,17 @@ MAX_KNOWN = 10_000
 
 Alert = tuple[str, str, str, int]
 """Organization, month (2026-11), scope (ORG or PROJECT#<id>), threshold in micro-dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """recipients: e-mail addresses. subject_prefix: "" for none."""
+
+    recipients: tuple[str, ...] = ()
+    subject_prefix: str = ""
+
+
+NOBODY_IN_PARTICULAR = Channel()
 
 
 class OwnersSource(Protocol):
@@ -84,10 +100,11 @@ class Alerts:
                 await self._tell((organization_id, month, scope, threshold), spent)
 
     async def _tell(self, alert: Alert, spent: int) -> None:
+        channel = await self._channel(alert)
         if await self._claim(alert):
             try:
                 async with asyncio.timeout(PUBLISH_WITHIN_S):
-                    await self._sns.publish(TopicArn=self._topic_arn, **message(alert, spent))
+                    await self._sns.publish(TopicArn=self._topic_arn, **message(alert, spent, channel))
             except (ClientError, BotoCoreError, HttpError, OSError, TimeoutError) as failed:
                 log_event("alert_not_sent", level="error", reason=type(failed).__name__)
                 await self._mark(alert, sent=False)
@@ -97,6 +114,28 @@ class Alerts:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known.add(alert)
+
+    async def _channel(self, alert: Alert) -> Channel:
+        """Whom an alert is for, as its owner's item has it now; several of one threshold are told as one."""
+        organization_id, _, scope, threshold = alert
+        key = {"pk": f"ORG#{organization_id}", "sk": "ORG"}
+        if scope != "ORG":
+            key = {"pk": scope, "sk": "PROJECT"}
+        answer = await answered(
+            self._dynamodb.get_item(
+                TableName=self._table_name,
+                Key={name: {"S": value} for name, value in key.items()},
+                ConsistentRead=True,
+            )
+        )
+        alerts = [
+            one["M"]
+            for one in answer.get("Item", {}).get("spend_alerts", {}).get("L", ())
+            if int(one["M"]["threshold_micro_usd"]["N"]) == threshold
+        ]
+        recipients = [one["S"] for alert in alerts for one in alert["recipients"]["L"]]
+        prefixes = [alert["subject_prefix"].get("S") for alert in alerts if "subject_prefix" in alert]
+        return Channel(tuple(dict.fromkeys(recipients)), next(filter(None, prefixes), ""))
 
     async def _claim(self, alert: Alert) -> bool:
         """Whether it is this replica's to tell. One that was lost while it told is made up for."""
@@ -135,8 +174,8 @@ class Alerts:
         )
 
 
-def message(alert: Alert, spent: int) -> dict[str, str]:
-    """Subject and text; the subject is ASCII of 100 characters at most, as SNS wants it."""
+def message(alert: Alert, spent: int, channel: Channel = NOBODY_IN_PARTICULAR) -> dict[str, Any]:
+    """What SNS publishes; the subject is ASCII of 100 characters at most, as SNS wants it."""
     organization_id, month, scope, threshold = alert
     owner = (
         f"organization {organization_id}"
@@ -144,12 +183,20 @@ def message(alert: Alert, spent: int) -> dict[str, str]:
         else f"project {scope.removeprefix('PROJECT#')} of {organization_id}"
     )
     subject = f"Spend alert: {owner} passed ${threshold / 1e6:.2f} in {month}"
+    if channel.subject_prefix:
+        subject = f"{channel.subject_prefix} {subject}"
+    told = {}
+    if channel.recipients:
+        recipients = json.dumps(channel.recipients)
+        told = {"MessageAttributes": {"recipients": {"DataType": "String.Array", "StringValue": recipients}}}
     return {
         "Subject": subject.encode("ascii", "replace").decode()[:100],
         "Message": (
             f"The {owner} has spent ${spent / 1e6:.2f} in {month} (UTC), which is above its alert threshold "
             f"of ${threshold / 1e6:.2f}.\nThis is told once a month for each threshold."
+            + (f"\nFor: {', '.join(channel.recipients)}" if channel.recipients else "")
         ),
+        **told,
     }
 
 

@@ -36,6 +36,7 @@ from app.identity import Caller, Identity
 from app.models.choice import Models
 from app.models.listing import described, listing
 from app.outlet import Outlet
+from app.retention import unstored
 from app.sse import PING, MalformedStreamError
 from app.telemetry import CacheOutcome, RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
@@ -148,6 +149,8 @@ def _prepare(body: bytes, caller: Caller, steps: Steps, endpoint: Endpoint) -> A
     settings = caller.settings
     check_input(settings.caps, body, caller.project_id)
     request = endpoint.parse(body, settings.default_model_of(endpoint))
+    if caller.keeps_nothing:
+        request = unstored(request)
     return within(settings.caps, steps.models.choose(request, caller), caller.project_id)
 
 

@@ -18,13 +18,18 @@ from app.table import Table, TableUnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is counted for. settings: what its project has chosen."""
+    """Whom a request is counted for.
+
+    settings: what its project has chosen. keeps_nothing: zero_data_retention holds for the project.
+    """
 
     key_id: str
     organization_id: str
     project_id: str
     scopes: Scopes
+    service_account_id: str | None = None
     settings: ProjectSettings = DEFAULT_SETTINGS
+    keeps_nothing: bool = False
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def plan(self, *models: str) -> Plan:
@@ -98,6 +103,8 @@ class Identity:
                 organization=owners.organization,
             ),
             settings=owners.settings,
+            service_account_id=record.service_account_id,
+            keeps_nothing=owners.keeps_nothing,
         )
         if len(self._callers) >= MAX_CALLERS:
             self._callers.clear()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
+from app.prices import Shares
 from app.usage import Usage
 
 KEPT_DAYS = 400
@@ -24,7 +25,9 @@ class UsageRecord:
 
     outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and what
     it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when the model
-    has no known price. replica: which one waits for word that this is in the table. at_ms: unix time by the
+    has no known price. replica: which one waits for word that this is in the table. cached_micro_usd,
+    completion_micro_usd: what of micro_usd is for these tokens; the rest is for the prompt. service_tier: the
+    one whose price holds. user_id: the key's service account, "" when it has none. at_ms: unix time by the
     cache's clock, 0 before it is known; its month is the one charged.
     """
 
@@ -41,6 +44,10 @@ class UsageRecord:
     micro_usd: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_micro_usd: int = 0
+    completion_micro_usd: int = 0
+    service_tier: str = "default"
+    user_id: str = ""
     estimated: bool = False
     priced: bool = True
     at_ms: int = 0
@@ -62,6 +69,8 @@ class UsageRecord:
             self.key_id,
             self.endpoint,
             self.model,
+            self.service_tier,
+            self.user_id,
             self.outcome,
             self.estimated,
             self.priced,
@@ -71,12 +80,13 @@ class UsageRecord:
             b'%b,"pk":{"S":"REQUEST#%b"},"gsi1sk":{"S":"%013d#%b"},"request_id":{"S":"%b"},'
             b'"expires_at":{"N":"%d"},"at_ms":{"N":"%d"},"prompt_tokens":{"N":"%d"},'
             b'"completion_tokens":{"N":"%d"},"micro_usd":{"N":"%d"},"cached_tokens":{"N":"%d"},'
-            b'"reasoning_tokens":{"N":"%d"}}'
+            b'"reasoning_tokens":{"N":"%d"},"cached_micro_usd":{"N":"%d"},'
+            b'"completion_micro_usd":{"N":"%d"}}'
             % (
                 *(beginning, request_id, at_ms, request_id, request_id),
                 *(at_ms // 1000 + KEPT_DAYS * 86_400, at_ms, self.prompt_tokens),
                 *(self.completion_tokens, self.micro_usd, self.cached_tokens),
-                self.reasoning_tokens,
+                *(self.reasoning_tokens, self.cached_micro_usd, self.completion_micro_usd),
             )
         )
 
@@ -88,6 +98,8 @@ def _beginning_of_item(
     key_id: str,
     endpoint: str,
     model: str,
+    service_tier: str,
+    user_id: str,
     outcome: str,
     estimated: bool,
     priced: bool,
@@ -103,6 +115,8 @@ def _beginning_of_item(
             "key_id": {"S": key_id},
             "endpoint": {"S": endpoint},
             "model": {"S": model},
+            "service_tier": {"S": service_tier},
+            "user_id": {"S": user_id},
             "outcome": {"S": outcome},
             "estimated": {"BOOL": estimated},
             "priced": {"BOOL": priced},
@@ -123,6 +137,8 @@ def shared(
     key_id: str,
     endpoint: str,
     model: str,
+    service_tier: str,
+    user_id: str,
     replica: str,
     priced: bool,
 ) -> bytes:
@@ -134,16 +150,21 @@ def shared(
             "key_id": key_id,
             "endpoint": endpoint,
             "model": model,
+            "service_tier": service_tier,
+            "user_id": user_id,
             "replica": replica,
             "priced": priced,
         }
     )[:-1]
 
 
-def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int) -> bytes:
+def encode(
+    beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, micro_usd: int, shares: Shares
+) -> bytes:
     """A record as `UsageRecord.encode` spells it, without having been one."""
     return (
         b'%b,"request_id":"%b","outcome":"%b","prompt_tokens":%d,"completion_tokens":%d,"micro_usd":%d,'
+        b'"cached_micro_usd":%d,"completion_micro_usd":%d,'
         b'"cached_tokens":%d,"reasoning_tokens":%d,"estimated":%b}'
     ) % (
         beginning,
@@ -152,6 +173,8 @@ def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, mi
         usage.prompt_tokens,
         usage.completion_tokens,
         micro_usd,
+        shares.cached_micro_usd,
+        shares.completion_micro_usd,
         usage.cached_tokens,
         usage.reasoning_tokens,
         b"true" if usage.estimated else b"false",
@@ -159,12 +182,18 @@ def encode(beginning: bytes, request_id: str, outcome: Outcome, usage: Usage, mi
 
 
 def decode(data: bytes, at_ms: int) -> UsageRecord:
-    """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError, KeyError."""
-    encoded = _ENCODED(orjson.loads(data))
+    """The inverse of `encode`, for the moment it was settled at. Raises ValueError, TypeError."""
+    told = orjson.loads(data)
+    try:
+        encoded = _ENCODED(told)
+    except KeyError:
+        # Of an earlier release, which a deployment has left beside this one.
+        return UsageRecord(**{name: told[name] for name in _NAMES if name in told}, at_ms=at_ms)
     return UsageRecord(*encoded, at_ms)  # type: ignore[call-arg] # its length is unknown to mypy
 
 
-_ENCODED = itemgetter(*(field.name for field in fields(UsageRecord) if field.name != "at_ms"))
+_NAMES = [field.name for field in fields(UsageRecord) if field.name != "at_ms"]
+_ENCODED = itemgetter(*_NAMES)
 
 
 def record_address(request_id: str) -> dict[str, Any]:

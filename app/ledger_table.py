@@ -1,7 +1,8 @@
-"""The ledger in DynamoDB: a record a request, and what each owner used in a month, always in step.
+"""The ledger in DynamoDB: a record a request, what owners used in a month, the rollups, always in step.
 
 Items: `REQUEST#<id>` / `USAGE`; `SPEND#<organization>#<month>` / `ORG`, `PROJECT#<id>` or `KEY#<id>`;
-`ORG#<id>` / `LEDGER` with the generation of Valkey's memory that was filled from here.
+`ORG#<id>` / `LEDGER` with the generation of Valkey's memory that was filled from here; those of
+`app/ledger_rollups.py`.
 
 The generation is a fence. Records that were charged in one generation are only added while it is in force. A
 new one begins by setting it, then reads the totals, which nothing changes from then on but records charged in
@@ -19,13 +20,15 @@ from botocore.exceptions import ClientError
 
 from app.aws import DynamoDB
 from app.ledger_record import UsageRecord, record_address, totals, totals_address
+from app.ledger_rollups import Bucket, Minute, buckets_of, minute_of, rollup_update, rollups
 from app.table import TableUnavailableError, answered
 
 MAX_ACTIONS = 100
 """Of one transaction of DynamoDB."""
 
-MAX_RECORDS = 96
-"""Of one transaction when all are of one key and month: the fence and three totals are the other actions."""
+MAX_RECORDS = 93
+"""Of one transaction when all are of one key, model and minute: the fence, three totals and three rollups are
+the other actions."""
 
 ATTEMPTS = 8
 FIRST_PAUSE_S = 0.02
@@ -189,6 +192,10 @@ class LedgerTable:
                     }
                 }
             )
+        actions += [
+            {"Update": rollup_update(self._name, organization_id, bucket, sums)}
+            for bucket, sums in rollups(batch).items()
+        ]
         return actions
 
 
@@ -197,13 +204,19 @@ def _fence(organization_id: str) -> dict[str, Any]:
 
 
 def _transaction(records: Sequence[UsageRecord]) -> list[UsageRecord]:
-    """As many of the first as one transaction takes, with the totals they add to."""
+    """As many of the first as one transaction takes, with the totals and rollups they add to."""
     totals_of: set[tuple[str, ...]] = set()
+    minutes: set[Minute] = set()
+    buckets: set[Bucket] = set()
     batch: list[UsageRecord] = []
     for record in records:
-        month = record.month
-        totals_of.update(((month,), (month, record.project_id), (month, "", record.key_id)))
-        if 1 + len(totals_of) + len(batch) + 1 > MAX_ACTIONS:
+        minute = minute_of(record)
+        if minute not in minutes:
+            month = record.month
+            totals_of.update(((month,), (month, record.project_id), (month, "", record.key_id)))
+            minutes.add(minute)
+            buckets.update(buckets_of(minute))
+        if 1 + len(totals_of) + len(buckets) + len(batch) + 1 > MAX_ACTIONS:
             break
         batch.append(record)
     return batch

@@ -19,7 +19,8 @@ class Limits:
     """Limits of one owner. burst_*: what fits at once beyond the limit of a minute. None: no limit.
 
     spend_limit_micro_usd: hard, for a calendar month in UTC. spend_alerts_micro_usd: who passes one of these
-    in a month is told so.
+    in a month is told so; the table has them as the list `spend_alerts` of objects, each with `id`,
+    `threshold_micro_usd`, `recipients` (e-mail addresses) and perhaps `subject_prefix`.
     """
 
     requests_per_minute: int | None = None
@@ -53,19 +54,29 @@ def parse_limits(item: Mapping[str, Mapping[str, Any]]) -> Limits:
         raise ValueError(f"burst_requests and requests_per_minute together are above {MOST}")
     if numbers.get("burst_tokens", 0) + (numbers.get("tokens_per_minute") or 0) > MOST:
         raise ValueError(f"burst_tokens and tokens_per_minute together are above {MOST}")
-    alerts = item.get("spend_alerts_micro_usd", {}).get("L", ())
-    return Limits(**numbers, spend_alerts_micro_usd=tuple(sorted({int(amount["N"]) for amount in alerts})))
+    alerts = item.get("spend_alerts", {}).get("L", ())
+    amounts = {int(alert["M"]["threshold_micro_usd"]["N"]) for alert in alerts}
+    return Limits(**numbers, spend_alerts_micro_usd=tuple(sorted(amounts)))
 
 
 def limits_attributes(limits: Limits) -> dict[str, Any]:
-    """The inverse of `parse_limits`; what sets no limit is left out."""
+    """The inverse of `parse_limits`, with alerts that name nobody; what sets no limit is left out."""
     attributes: dict[str, Any] = {}
     for name in _NUMBERS:
         value = getattr(limits, name)
         if value is not None and not (value == 0 and name.startswith("burst")):
             attributes[name] = {"N": str(value)}
     if limits.spend_alerts_micro_usd:
-        attributes["spend_alerts_micro_usd"] = {
-            "L": [{"N": str(amount)} for amount in limits.spend_alerts_micro_usd]
+        attributes["spend_alerts"] = {
+            "L": [
+                {
+                    "M": {
+                        "id": {"S": f"alert_{amount}"},
+                        "threshold_micro_usd": {"N": str(amount)},
+                        "recipients": {"L": []},
+                    }
+                }
+                for amount in limits.spend_alerts_micro_usd
+            ]
         }
     return attributes

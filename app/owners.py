@@ -12,19 +12,22 @@ from typing import Any
 
 from app.limits import NO_LIMITS, Limits, parse_limits
 from app.project_settings import DEFAULT_SETTINGS, ProjectSettings, parse_settings
+from app.retention import keeps_nothing
 
 MODEL = "RATE_LIMIT#"
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """active: the project is not archived. models: the project's limits for single models."""
+    """active: the project is not archived. models: the project's limits for single models. keeps_nothing:
+    zero_data_retention holds for it."""
 
     active: bool
     project: Limits
     models: tuple[tuple[str, Limits], ...]
     organization: Limits
     settings: ProjectSettings = DEFAULT_SETTINGS
+    keeps_nothing: bool = False
 
 
 def parse_owners(
@@ -48,4 +51,5 @@ def parse_owners(
         models=tuple(sorted(models, key=lambda model: model[0])),
         organization=parse_limits(organization_item) if organization_item else NO_LIMITS,
         settings=parse_settings(project),
+        keeps_nothing=keeps_nothing(project, organization_item),
     )

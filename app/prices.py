@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -56,6 +56,16 @@ class Rates:
     audio_completion: int
 
 
+class Shares(NamedTuple):
+    """What of a request's micro-dollars is for which tokens, rounded down; the rest is for its prompt."""
+
+    cached_micro_usd: int
+    completion_micro_usd: int
+
+
+NO_SHARES = Shares(0, 0)
+
+
 @dataclass(frozen=True)
 class Price:
     """Of one model in one service tier.
@@ -85,10 +95,24 @@ class Price:
         )
         return -(-pico // PICO_PER_MICRO)
 
+    def shares(self, usage: Usage) -> Shares:
+        """What of the cost is for cached tokens, and for those of the answer."""
+        _, rates = self.steps[self._step(usage.prompt_tokens)]
+        audio = min(usage.audio_prompt_tokens, usage.prompt_tokens)
+        cached = min(usage.cached_tokens, usage.prompt_tokens - audio)
+        spoken = min(usage.audio_completion_tokens, usage.completion_tokens)
+        answer = (usage.completion_tokens - spoken) * rates.completion + spoken * rates.audio_completion
+        return Shares(cached * rates.cached // PICO_PER_MICRO, answer // PICO_PER_MICRO)
+
     def bound(self, prompt_tokens: int, answer_tokens: int) -> int:
         """Micro-dollars that no request with at most so many tokens costs more than."""
         prompt, answer = self._dearest[self._step(prompt_tokens)]
         return -(-(prompt_tokens * prompt + answer_tokens * answer) // PICO_PER_MICRO)
+
+    def bound_shares(self, prompt_tokens: int, answer_tokens: int) -> Shares:
+        """What of that is for the answer."""
+        _, answer = self._dearest[self._step(prompt_tokens)]
+        return Shares(0, answer_tokens * answer // PICO_PER_MICRO)
 
     @cached_property
     def _dearest(self) -> list[tuple[int, int]]:
@@ -120,6 +144,12 @@ class Requested(Protocol):
     def fields(self) -> Mapping[str, Any]: ...
 
 
+def tier_of(request: Requested) -> str | None:
+    """The service tier whose price a request has, None for the default."""
+    tier = request.fields.get("service_tier")
+    return tier if isinstance(tier, str) and tier in DEARER_TIERS else None
+
+
 class Prices:
     """Prices by model; one that is unknown has none."""
 
@@ -135,8 +165,7 @@ class Prices:
 
     def of(self, request: Requested) -> Price | None:
         """The price of what a request asks for; None: unknown."""
-        tier = request.fields.get("service_tier")
-        return self.price(request.model, tier if tier in DEARER_TIERS else None)
+        return self.price(request.model, tier_of(request))
 
     def price(self, model: str, tier: str | None = None) -> Price | None:
         """tier: flex, priority or fast, None for the default."""

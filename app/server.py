@@ -142,7 +142,7 @@ class Application:
             )
             store, pepper = Store(dynamodb, settings.table_name), settings.key_pepper.get_secret_value()
             notices = Notices(sns, settings.alert_topic_arn)
-            self._administration = Administration(store, pepper, notices)
+            self._administration = Administration(store, pepper, notices, upstream.models)
             self._invite_page = InvitePage(store, pepper, notices)
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
             in_flight = InFlightMetric(settings.service, lambda: self._in_flight)

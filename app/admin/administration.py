@@ -1,7 +1,8 @@
 """The Administration API as a part of the gateway: finds the call, asks who makes it, answers."""
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from starlette.routing import compile_path
@@ -57,15 +58,20 @@ class Routes:
         raise errors.unknown_url(method, path)
 
 
+ModelsSource = Callable[[Exchange], Awaitable[Sequence[str]]]
+"""Tells which models the upstream serves. Raises ApiError."""
+
+
 class Administration:
     """Answers every path of the API."""
 
-    def __init__(self, store: Store, pepper: str, notices: Notices) -> None:
+    def __init__(self, store: Store, pepper: str, notices: Notices, models: ModelsSource) -> None:
         self._store = store
         self._identity = AdminIdentity(self._store, pepper)
         self._routes = Routes((*CALLS, *NOT_OFFERED))
         self._pepper = pepper
         self._notices = notices
+        self._models = models
 
     async def handle(self, exchange: Exchange, scope: Scope) -> None:
         """Raises ApiError, ClientGoneError."""
@@ -88,6 +94,7 @@ class Administration:
                 ids,
                 self._store,
                 self._notices,
+                functools.partial(self._models, exchange),
                 origin(exchange, scope),
                 self._pepper,
             )

@@ -28,12 +28,16 @@ Answers the JSON. Raises ApiError, TableUnavailableError.
 """
 
 
+Models = Callable[[], Awaitable[Sequence[str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a handler works with.
 
-    ids: those of the path, by the names of its template. origin: where the gateway is for whoever asks, such
-    as https://gateway.example.com.
+    ids: those of the path, by the names of its template. models: tells those that the upstream serves; raises
+    ApiError when it does not say. origin: where the gateway is for whoever asks, such as
+    https://gateway.example.com.
     """
 
     admin: Admin
@@ -41,6 +45,7 @@ class Request:
     ids: Mapping[str, str]
     store: Store
     notices: Notices
+    models: Models
     origin: str
     pepper: str = field(repr=False)
 

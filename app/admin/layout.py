@@ -2,12 +2,12 @@
 
 | pk | sk | What it is | gsi1pk, gsi1sk |
 |---|---|---|---|
-| `ORG#<organization>` | `ORG` | an organization, its limits; `bootstrap_closed_at` | |
+| `ORG#<organization>` | `ORG` | an organization, its limits and settings; `bootstrap_closed_at` | |
 | `ORG#<organization>` | `USER#<id>` | a user, with the role owner or reader; `projects`: role there by id | |
 | `ORG#<organization>` | `EMAIL#<address>` | whose address it is; of no two users | |
 | `ORG#<organization>` | `AUDIT#<id>` | an entry of the audit log | |
 | `ORG#<organization>` | `LEDGER` | see `app/ledger_table.py` | |
-| `PROJECT#<id>` | `PROJECT` | a project, its limits | `ORG#<organization>`, `PROJECT#<id>` |
+| `PROJECT#<id>` | `PROJECT` | a project, its limits and settings | `ORG#<organization>`, `PROJECT#<id>` |
 | `PROJECT#<id>` | `RATE_LIMIT#<model>` | a project's limits for one model | |
 | `PROJECT#<id>` | `SERVICE_ACCOUNT#<id>` | a service account; `key_hashes` of its keys | |
 | `KEY#<hash>` | `KEY` | a project's API key | `PROJECT#<project>`, `KEY#<id>` |
@@ -15,12 +15,15 @@
 | `INVITE#<hash>` | `INVITE` | an invite, by the hash of its link | `ORG#<organization>`, `INVITE#<id>` |
 | `REQUEST#<id>` | `USAGE` | see `app/ledger_record.py` | by project and day |
 | `SPEND#<organization>#<month>` | | see `app/ledger_record.py` | |
+| `ROLLUP#<organization>#<kind>#<width>` | | see `app/ledger_rollups.py` | |
 
 The hot path reads of a project all between `PROJECT` and `RATE_LIMIT#`, and of an organization `ORG`
 (`app/table.py`), so other items of theirs sort outside of that. Lists are in the order of ids, which is that
 of creation (`app/ids.py`): those of a base partition are read consistently, those of `gsi1` follow within a
-moment. `expires_at` is the table's TTL: DynamoDB removes such an item some time after. `version` counts an
-item's changes; each is made on the condition that the item still has the version it was read with.
+moment. Settings are `spend_alerts` (`spend_alerts.py`), `data_retention` (`app/retention.py`) and a project's
+`settings` (`model_permissions.py`). `expires_at` is the table's TTL: DynamoDB removes such an item some time
+after. `version` counts an item's changes; each is made on the condition that the item still has the version
+it was read with.
 """
 
 from collections.abc import Mapping
@@ -29,6 +32,9 @@ from typing import Any
 
 Item = dict[str, Any]
 """An item with plain values: texts, whole numbers, booleans, lists and objects of them."""
+
+
+RATE_LIMIT = "RATE_LIMIT#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ def project_address(project_id: str) -> Address:
     return Address(f"PROJECT#{project_id}", "PROJECT")
 
 
+def rate_limit_address(project_id: str, model: str) -> Address:
+    return Address(f"PROJECT#{project_id}", RATE_LIMIT + model)
+
+
 def service_account_address(project_id: str, account_id: str) -> Address:
     return Address(f"PROJECT#{project_id}", f"SERVICE_ACCOUNT#{account_id}")
 
@@ -115,6 +125,10 @@ def audit_log(organization_id: str) -> Collection:
 
 def service_accounts(project_id: str) -> Collection:
     return Collection(f"PROJECT#{project_id}", "SERVICE_ACCOUNT#")
+
+
+def rate_limits(project_id: str) -> Collection:
+    return Collection(f"PROJECT#{project_id}", RATE_LIMIT)
 
 
 def project_keys(project_id: str) -> Collection:

@@ -13,7 +13,6 @@ NOT_SERVED = "The gateway serves no such endpoint, so there is nothing to count.
 PREDEFINED_ROLES = (
     "Roles are predefined: owner and reader of the organization, owner and member of a project."
 )
-NOT_BUILT = "It is not built yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +60,6 @@ NOT_OFFERED = (
         """,
     ),
     *_calls(
-        "data_retention",
-        "/organization/data_retention",
-        NOT_BUILT,
-        """
-        retrieve GET
-        update POST
-        """,
-    ),
-    *_calls(
-        "projects.data_retention",
-        "/organization/projects/{project_id}/data_retention",
-        NOT_BUILT,
-        """
-        retrieve GET
-        update POST
-        """,
-    ),
-    *_calls(
-        "projects.model_permissions",
-        "/organization/projects/{project_id}/model_permissions",
-        NOT_BUILT,
-        """
-        delete DELETE
-        retrieve GET
-        update POST
-        """,
-    ),
-    *_calls(
-        "projects.rate_limits",
-        "/organization/projects/{project_id}/rate_limits",
-        NOT_BUILT,
-        """
-        list_rate_limits GET
-        update_rate_limit POST /{rate_limit_id}
-        """,
-    ),
-    *_calls(
         "projects.roles",
         "/projects/{project_id}/roles",
         PREDEFINED_ROLES,
@@ -108,28 +70,6 @@ NOT_OFFERED = (
         """,
     ),
     *_calls(
-        "projects.spend_alerts",
-        "/organization/projects/{project_id}/spend_alerts",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{alert_id}
-        list GET
-        retrieve GET /{alert_id}
-        update POST /{alert_id}
-        """,
-    ),
-    *_calls(
-        "projects.spend_limit",
-        "/organization/projects/{project_id}/spend_limit",
-        NOT_BUILT,
-        """
-        delete DELETE
-        retrieve GET
-        update POST
-        """,
-    ),
-    *_calls(
         "roles",
         "/organization/roles",
         PREDEFINED_ROLES,
@@ -137,39 +77,6 @@ NOT_OFFERED = (
         create POST
         delete DELETE /{role_id}
         update POST /{role_id}
-        """,
-    ),
-    *_calls(
-        "spend_alerts",
-        "/organization/spend_alerts",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{alert_id}
-        list GET
-        retrieve GET /{alert_id}
-        update POST /{alert_id}
-        """,
-    ),
-    *_calls(
-        "spend_limit",
-        "/organization/spend_limit",
-        NOT_BUILT,
-        """
-        delete DELETE
-        retrieve GET
-        update POST
-        """,
-    ),
-    *_calls(
-        "usage",
-        "/organization",
-        NOT_BUILT,
-        """
-        completions GET /usage/completions
-        costs GET /costs
-        embeddings GET /usage/embeddings
-        moderations GET /usage/moderations
         """,
     ),
     *_calls(

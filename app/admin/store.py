@@ -21,6 +21,7 @@ from app.table import TableUnavailableError, answered
 ATTEMPTS = 8
 FIRST_PAUSE_S = 0.02
 QUERY_ITEMS = 100
+RANGE_ITEMS = 2000
 MAX_BATCH = 100
 """Items of one BatchGetItem."""
 
@@ -119,6 +120,17 @@ class Store:
         shown = found[:limit]
         return Page(shown[::-1] if backwards else shown, len(found) > limit)
 
+    async def between(self, collection: Collection, first: str, before: str) -> list[Item]:
+        """All items whose sort keys are from `first` on and below `before`."""
+        found: list[Item] = []
+        more = True
+        while more:
+            items, more = await self._query(collection, first, before, limit=RANGE_ITEMS)
+            found += items[1:] if found and items and items[0] == found[-1] else items
+            if items:
+                first = items[-1][collection.names[1]].removeprefix(collection.prefix)
+        return [item for item in found if item[collection.names[1]] < collection.prefix + before]
+
     async def commit(
         self,
         organization_id: str,
@@ -168,6 +180,24 @@ class Store:
             )
         )
         return [plain(item) for item in answer["Items"]], "LastEvaluatedKey" in answer
+
+
+def page_of(
+    items: Iterable[Item],
+    *,
+    limit: int,
+    after: str | None = None,
+    before: str | None = None,
+    descending: bool = False,
+) -> Page:
+    """As `Store.page`, of items that are at hand."""
+    backwards = before is not None and after is None
+    asked = sorted(items, key=lambda item: str(item["id"]), reverse=descending)
+    for cursor, later in ((after, not descending), (before, descending)):
+        if cursor is not None:
+            asked = [item for item in asked if (item["id"] > cursor if later else item["id"] < cursor)]
+    shown = asked[-limit:] if backwards else asked[:limit]
+    return Page(shown, len(asked) > limit)
 
 
 async def settled(change: Callable[[], Awaitable[T]]) -> T:

@@ -19,13 +19,14 @@ from app.errors import Header
 from app.identity import Caller
 from app.ledger import Ledger, Settlement
 from app.ledger_record import Outcome, encode, shared
-from app.prices import Price, Prices
+from app.prices import NO_SHARES, Price, Prices, tier_of
 from app.table import TableUnavailableError
 from app.usage import Usage
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 
 LEASE_MARGIN_S = 5.0
 NOTHING = Bounds(0, 0, True)
+DEFAULT_TIER = "default"
 
 _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError, TableUnavailableError)
 
@@ -85,12 +86,13 @@ class Admission:
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
+        shares = price.bound_shares(most.prompt_tokens, most.answer_tokens) if price else NO_SHARES
         if request is not None and chain is not None:
-            most, money = chained.reservation(request, chain, self._prices)
+            most, money, shares = chained.reservation(request, chain, self._prices)
         beginning = self._beginning(caller, request, priced=request is None or price is not None)
         hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
         everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)
-        expired = encode(beginning, request_id, "expired", everything, money)
+        expired = encode(beginning, request_id, "expired", everything, money, shares)
         terms = script.Terms(plan, most.tokens, most.given, money, self._lease_ms, expired)
         try:
             verdict = await self._ask(caller.organization_id, request_id, terms)
@@ -134,12 +136,13 @@ class Admission:
         if usage is None:
             usage = estimate(request, hold.most, chunks, elapsed_s) if used else Usage(0, 0, 0)
         money = hold.price.cost(usage) if hold.price is not None else 0
+        shares = hold.price.shares(usage) if hold.price is not None else NO_SHARES
         if chain is not None and given_up:
-            usage, money = chained.with_given_up(usage, money, request, chain, self._prices)
+            usage, money, shares = chained.with_given_up(usage, money, shares, request, chain, self._prices)
         if chain is not None:
             hold.beginning = self._beginning(hold.caller, request, priced=hold.price is not None)
         outcome: Outcome = "broken_off" if broken_off else "answered"
-        record = encode(hold.beginning, hold.request_id, outcome, usage, money)
+        record = encode(hold.beginning, hold.request_id, outcome, usage, money, shares)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
 
     async def _ask(self, organization_id: str, request_id: str, terms: script.Terms) -> script.Verdict:
@@ -197,6 +200,8 @@ class Admission:
             caller.key_id,
             request.endpoint.path if request is not None else "",
             request.answering if request is not None else "",
+            (request and tier_of(request)) or DEFAULT_TIER,
+            caller.service_account_id or "",
             self._replica,
             priced,
         )

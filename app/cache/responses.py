@@ -76,7 +76,7 @@ class ResponseCache:
         """
         settings, endpoint = caller.settings, request.endpoint
         ttl_s = self._ttl_s if settings.cache_ttl_s is None else settings.cache_ttl_s
-        if self._ttl_s == 0 or ttl_s == 0 or wishes.mode == "bypass":
+        if self._ttl_s == 0 or ttl_s == 0 or wishes.mode == "bypass" or caller.keeps_nothing:
             return None
         if not (endpoint.is_pure(request) if settings.cache_all else endpoint.is_repeatable(request)):
             return None

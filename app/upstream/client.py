@@ -151,6 +151,16 @@ class Upstream:
         finally:
             _finish(call, reply)
 
+    async def models(self, exchange: Exchange) -> list[str]:
+        """Ids of the models that the upstream lists. Raises ApiError when it lists none."""
+        answer = await self.complete("GET", "/models", exchange)
+        if answer.status != 200:
+            raise errors.upstream_failed(answer.status)
+        listed = answer.value.get("data")
+        if not isinstance(listed, list):
+            raise errors.upstream_malformed()
+        return [str(model["id"]) for model in listed if isinstance(model, dict) and "id" in model]
+
     @asynccontextmanager
     async def stream(
         self,

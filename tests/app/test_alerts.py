@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from app.admin.layout import attributes
 from app.alerts import Alerts, message
 from app.ledger_table import LedgerTable
 from app.limits import NO_LIMITS, Limits
@@ -20,6 +21,7 @@ class People:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.messages: list[dict[str, Any]] = []
         self.failing = False
 
     async def publish(self, **request: Any) -> dict[str, Any]:
@@ -27,6 +29,7 @@ class People:
         if self.failing:
             raise EndpointConnectionError(endpoint_url="https://sns")
         self.told.append(request["Subject"])
+        self.messages.append(request)
         return {}
 
 
@@ -38,6 +41,21 @@ class OneOwner:
         return Owners(True, NO_LIMITS, (), alerts)
 
 
+def with_alerts(organization: str) -> dict[str, Any]:
+    """An organization whose first threshold two alerts name, and its second none."""
+    alerts = [
+        {"id": "alert_1", "threshold_micro_usd": 10, "recipients": ["a@example.com", "b@example.com"]},
+        {
+            "id": "alert_2",
+            "threshold_micro_usd": 10,
+            "recipients": ["b@example.com"],
+            "subject_prefix": "[web]",
+        },
+        {"id": "alert_3", "threshold_micro_usd": 11, "recipients": ["c@example.com"]},
+    ]
+    return attributes({"pk": f"ORG#{organization}", "sk": "ORG", "spend_alerts": alerts})
+
+
 async def test_thresholds(aws: Aws) -> None:
     organization = f"org-{secrets.token_hex(4)}"
     people = People()
@@ -45,6 +63,7 @@ async def test_thresholds(aws: Aws) -> None:
         table = LedgerTable(client, TABLE)
         replicas = [Alerts(OneOwner(), table, client, TABLE, people, "arn") for _ in range(3)]
         await table.begin_generation(organization, "g", "2026-11")
+        await client.put_item(TableName=TABLE, Item=with_alerts(organization))
 
         async def spend(number: int) -> None:
             records = [record(number, organization)]
@@ -59,6 +78,16 @@ async def test_thresholds(aws: Aws) -> None:
         people.failing = False
         await spend(2)
         assert len(people.told) == 2, "10, made up for, and 21, exactly reached"
+        first, second = sorted(people.messages, key=lambda message: "MessageAttributes" not in message)
+        assert first["Subject"].startswith("[web] Spend alert:")
+        assert second["Subject"].startswith("Spend alert:")
+        assert first["Message"].endswith("For: a@example.com, b@example.com")
+        recipients = first["MessageAttributes"]["recipients"]
+        assert recipients == {
+            "DataType": "String.Array",
+            "StringValue": '["a@example.com", "b@example.com"]',
+        }
+        assert "MessageAttributes" not in second
         for number in range(3, 6):
             await spend(number)
         assert len(people.told) == 2

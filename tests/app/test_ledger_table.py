@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from aiobotocore.session import get_session
 
@@ -17,6 +18,7 @@ from app.aws import DynamoDB
 from app.ledger import Ledger
 from app.ledger_record import UsageRecord, decode, encode, shared
 from app.ledger_table import MAX_RECORDS, LedgerTable
+from app.prices import NO_SHARES
 from app.table import TableUnavailableError
 from app.transactions import TransactionWriter
 from app.usage import Usage
@@ -32,7 +34,7 @@ def record(number: int, organization_id: str, **given: Any) -> UsageRecord:
         request_id=f"{organization_id}-{number}",
         organization_id=organization_id,
         project_id=f"proj_{number % 3}",
-        key_id=f"key_{number % 5}",
+        key_id=f"key_{number % 3}",
         endpoint="/chat/completions",
         model="gpt-4o-mini",
         replica="replica_1",
@@ -68,9 +70,19 @@ def organization() -> str:
 def test_a_record_is_the_same_after_its_way_through_the_outbox() -> None:
     one = record(1, "org", estimated=True)
     assert decode(replace(one, at_ms=0).encode(), AT_MS) == one
-    beginning = shared("org", one.project_id, one.key_id, one.endpoint, one.model, one.replica, True)
+    told = orjson.loads(one.encode())
+    for name in ("service_tier", "user_id", "cached_micro_usd", "completion_micro_usd"):
+        del told[name]
+    assert decode(orjson.dumps(told), AT_MS) == one, "of an earlier release"
+    later = replace(one, at_ms=0).encode().replace(b"{", b'{"of_a_later_release":1,', 1)
+    assert decode(later, AT_MS) == one
+    beginning = shared(
+        "org", one.project_id, one.key_id, one.endpoint, one.model, "default", "", one.replica, True
+    )
     usage = Usage(one.prompt_tokens, one.completion_tokens, 15, estimated=True)
-    assert decode(encode(beginning, one.request_id, "answered", usage, one.micro_usd), AT_MS) == one
+    assert (
+        decode(encode(beginning, one.request_id, "answered", usage, one.micro_usd, NO_SHARES), AT_MS) == one
+    )
     assert one.month == "2026-11"
     assert replace(one, at_ms=AT_MS + 3_601_000).month == "2026-12"
 

@@ -40,6 +40,16 @@ def test_the_cost_is_the_packages_rounded_up_to_a_micro_dollar(model: str, usage
     )
     expected = int((theirs.total_price * 1_000_000).to_integral_value(ROUND_CEILING))
     assert price.cost(usage) == expected
+    shares = price.shares(usage)
+    of_answer = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=usage.prompt_tokens, cache_read_tokens=usage.cached_tokens),
+        model,
+        provider_id="openai",
+        genai_request_timestamp=datetime.now(UTC),
+    )
+    exact = int((theirs.total_price - of_answer.total_price) * 1_000_000)
+    assert shares.completion_micro_usd == exact
+    assert 0 <= shares.cached_micro_usd <= expected - shares.completion_micro_usd
 
 
 @settings(max_examples=300, deadline=None)
@@ -51,6 +61,9 @@ def test_no_request_costs_more_than_its_bound(
     assert price is not None
     bound = price.bound(usage.prompt_tokens + more_prompt, usage.completion_tokens + more_answer)
     assert price.cost(usage) <= bound
+    shares = price.bound_shares(usage.prompt_tokens + more_prompt, usage.completion_tokens + more_answer)
+    assert shares.cached_micro_usd == 0
+    assert price.shares(usage).completion_micro_usd <= shares.completion_micro_usd <= bound
 
 
 def test_reasoning_costs_as_answer_and_cached_prompts_cost_less() -> None:

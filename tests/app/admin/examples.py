@@ -3,6 +3,7 @@
 A new resource adds its ids to `Ids` and the bodies of its calls to `BODIES`.
 """
 
+import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,16 @@ import httpx2
 
 from app.admin.call import Call
 from tests.app.admin.people import People
+
+SPENDING: dict[str, Any] = {"currency": "USD", "interval": "month"}
+_amounts = itertools.count(1000, 10)
+
+ALERT: dict[str, Any] = {
+    "currency": "USD",
+    "interval": "month",
+    "threshold_amount": 500,
+    "notification_channel": {"type": "email", "recipients": ["owner@example.com"]},
+}
 
 BODIES: dict[str, dict[str, object]] = {
     "projects.create": {"name": "Made"},
@@ -27,8 +38,22 @@ BODIES: dict[str, dict[str, object]] = {
     "users.roles.create": {"role_id": "role-organization-reader"},
     "invites.create": {"email": "invited@example.com", "role": "reader"},
     "admin_api_keys.create": {"name": "made"},
+    "projects.rate_limits.update_rate_limit": {"max_requests_per_1_minute": 60},
+    "projects.model_permissions.update": {"mode": "deny_list", "model_ids": ["gpt-5"]},
+    "projects.spend_limit.update": {"currency": "USD", "interval": "month", "threshold_amount": 700},
+    "projects.spend_alerts.create": ALERT,
+    "projects.spend_alerts.update": {**ALERT, "threshold_amount": 900},
+    "projects.data_retention.update": {"retention_type": "zero_data_retention"},
+    "spend_alerts.create": ALERT,
+    "spend_alerts.update": {**ALERT, "threshold_amount": 900},
 }
 """By the call's name in the SDK; calls without a body are not here. {name}s are ids, as in paths."""
+
+QUERIES = {
+    name: {"start_time": "1700000000"}
+    for name in ("usage.completions", "usage.costs", "usage.embeddings", "usage.moderations")
+}
+"""The same of those that need parameters."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +64,10 @@ class Example:
     path: str
     body: dict[str, object] | None
     project_id: str | None
+    query: dict[str, str]
 
     def sent(self, people: People, key: str | None) -> httpx2.Response:
-        return people.ask(self.method, self.path, key=key, body=self.body)
+        return people.ask(self.method, self.path, key=key, body=self.body, **self.query)
 
 
 class Ids(dict[str, str]):
@@ -63,6 +89,8 @@ class Ids(dict[str, str]):
             "role_id": lambda: f"role-{self._within}-owner",
             "invite_id": lambda: self._api.invites.create(email="invited@example.com", role="reader").id,
             "key_id": lambda: self._api.admin_api_keys.create(name="example").id,
+            "rate_limit_id": lambda: "rl-gpt-5-mini",
+            "alert_id": lambda: self._alert().id,
         }
         self[name] = makers[name]()
         return self[name]
@@ -74,6 +102,11 @@ class Ids(dict[str, str]):
     def _account(self) -> Any:
         return self._api.projects.service_accounts.create(self["project_id"], name="example")
 
+    def _alert(self) -> Any:
+        if self._within == "organization":
+            return self._api.spend_alerts.create(**ALERT)
+        return self._api.projects.spend_alerts.create(self["project_id"], **ALERT)
+
     def _user(self, **projects: Any) -> str:
         user, _ = self._people.add("owner", f"{secrets.token_hex(4)}@example.com", **projects)
         return str(user["id"])
@@ -82,9 +115,28 @@ class Ids(dict[str, str]):
 def example(call: Call, people: People) -> Example:
     ids = Ids(people, call)
     path = call.path.format_map(ids)
-    body = BODIES.get(call.sdk)
+    body = _prepared(call, people, ids) or BODIES.get(call.sdk)
     if body is not None:
         body = {
             name: value.format_map(ids) if isinstance(value, str) else value for name, value in body.items()
         }
-    return Example(call.method, path, body, ids.get("project_id") if "{project_id}" in call.path else None)
+    project_id = ids.get("project_id") if "{project_id}" in call.path else None
+    return Example(call.method, path, body, project_id, QUERIES.get(call.sdk, {}))
+
+
+def _prepared(call: Call, people: People, ids: Ids) -> dict[str, Any] | None:
+    """Makes what the call changes or takes away; its body, where that depends on what there is."""
+    api = people.api
+    if call.sdk.startswith("projects.spend_limit"):
+        api.projects.spend_limit.update(ids["project_id"], **SPENDING, threshold_amount=500)
+    elif call.sdk.startswith("spend_limit"):
+        # Some other amount than the last example's, so that each changes something.
+        limit = api.spend_limit.update(**SPENDING, threshold_amount=next(_amounts))
+        return {**SPENDING, "threshold_amount": limit.threshold_amount + 1} if call.method == "POST" else None
+    elif call.sdk == "projects.model_permissions.delete":
+        api.projects.model_permissions.update(ids["project_id"], mode="allow_list", model_ids=["gpt-5-mini"])
+    elif call.sdk == "data_retention.update":
+        known = api.data_retention.retrieve().type
+        others = {"zero_data_retention", "modified_abuse_monitoring"} - {known}
+        return {"retention_type": others.pop()}
+    return None

@@ -10,7 +10,7 @@ from app.admission.chained import answered, reservation, with_given_up
 from app.admission.charge import bounds
 from app.endpoints import CHAT_COMPLETIONS
 from app.endpoints.endpoint import ApiRequest, Chain
-from app.prices import Prices
+from app.prices import NO_SHARES, Prices
 from app.usage import Usage
 
 PRICES = Prices({})
@@ -49,10 +49,14 @@ def courses(draw: st.DrawFn) -> tuple[ApiRequest, Chain, Usage]:
 @given(courses())
 def test_what_is_charged_was_held(course: tuple[ApiRequest, Chain, Usage]) -> None:
     request, chain, usage = course
-    held, held_micro_usd = reservation(request, chain, PRICES)
+    held, held_micro_usd, held_shares = reservation(request, chain, PRICES)
+    assert sum(held_shares) <= held_micro_usd
     _, price = answered(request, chain, PRICES)
     assert price is not None
-    charged, micro_usd = with_given_up(usage, price.cost(usage), request, chain, PRICES)
+    charged, micro_usd, shares = with_given_up(
+        usage, price.cost(usage), price.shares(usage), request, chain, PRICES
+    )
+    assert sum(shares) <= micro_usd
     assert charged.prompt_tokens <= held.prompt_tokens
     assert charged.completion_tokens <= held.answer_tokens
     assert micro_usd <= held_micro_usd
@@ -62,7 +66,7 @@ def test_what_is_charged_was_held(course: tuple[ApiRequest, Chain, Usage]) -> No
 @given(courses())
 def test_no_more_is_held_than_could_be_charged(course: tuple[ApiRequest, Chain, Usage]) -> None:
     request, chain, _ = course
-    _, held_micro_usd = reservation(request, chain, PRICES)
+    _, held_micro_usd, _ = reservation(request, chain, PRICES)
     each = []
     for model in chain.models:
         price = PRICES.price(model)
@@ -75,14 +79,14 @@ def test_no_more_is_held_than_could_be_charged(course: tuple[ApiRequest, Chain, 
 def test_one_that_was_given_up_is_charged_by_its_time_at_its_own_price() -> None:
     request = a_request(max_completion_tokens=1000)
     chain = Chain("alias", ("o3", "gpt-4o-mini"), 2.0, answering="gpt-4o-mini", given_up=(("o3", 2.0),))
-    usage, micro_usd = with_given_up(NOTHING, 0, request, chain, PRICES)
+    usage, micro_usd, shares = with_given_up(NOTHING, 0, NO_SHARES, request, chain, PRICES)
     assert (usage.completion_tokens, usage.prompt_tokens > 0) == (400, True)
     dear = PRICES.price("o3")
     assert dear is not None
-    assert micro_usd == dear.cost(usage)
+    assert (micro_usd, shares) == (dear.cost(usage), dear.shares(usage))
 
 
 def test_what_has_no_price_is_held_by_its_tokens_alone() -> None:
     request = a_request(max_completion_tokens=1000)
-    held, micro_usd = reservation(request, Chain("alias", ("unheard-of",), None, "unheard-of"), PRICES)
-    assert (held.answer_tokens, micro_usd) == (1000, 0)
+    held, *money = reservation(request, Chain("alias", ("unheard-of",), None, "unheard-of"), PRICES)
+    assert (held.answer_tokens, money) == (1000, [0, NO_SHARES])

@@ -48,7 +48,7 @@ def caller(
         organization_id,
         project_id,
         Scopes("key_1", NO_LIMITS, project_id, NO_LIMITS, (), organization_id, NO_LIMITS),
-        settings,
+        settings=settings,
     )
 
 

@@ -30,7 +30,7 @@ STACK = {
 
 def a_caller(limits: Limits = NO_LIMITS, **settings: Any) -> Caller:
     scopes = Scopes("key_1", NO_LIMITS, "proj_1", limits, (), "org-1", NO_LIMITS)
-    return Caller("key_1", "org-1", "proj_1", scopes, check_settings(settings))
+    return Caller("key_1", "org-1", "proj_1", scopes, settings=check_settings(settings))
 
 
 def the_models(standings: Standings | None = None) -> Models:
