@@ -13,6 +13,7 @@ import aiohttp
 
 from app import errors
 from app.admission.admission import Admission, Hold
+from app.batching import Batching
 from app.body import MAX_BODY_BYTES
 from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
 from app.endpoints import ApiRequest, Endpoint
@@ -34,6 +35,7 @@ class Steps:
     cache: ResponseCache
     admission: Admission
     upstream: Upstream
+    batching: Batching
     ping_interval_s: float
 
 
@@ -42,6 +44,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     caller = await _identify(exchange, steps)
     request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
     exchange.record.model, exchange.record.stream = request.model, request.stream
+    steps.batching.expect(exchange, request)
     async with exchange.while_client_stays():
         lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
         exchange.record.cache = lookup.outcome
@@ -126,7 +129,7 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 async def _complete(
     exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold
 ) -> None:
-    answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
+    answer = await steps.batching.complete("POST", request.endpoint.path, exchange, request.body)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
     if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):

@@ -13,6 +13,7 @@ from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
+from app.batching import Batching
 from app.body import BodyRoom
 from app.cache import ResponseCache
 from app.endpoints import ENDPOINTS
@@ -112,6 +113,7 @@ class Application:
                     replica=replica,
                 ),
                 upstream=upstream,
+                batching=Batching(upstream, settings.batch_prompts, settings.longest_stream_s),
                 ping_interval_s=settings.ping_interval_s,
             )
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)

@@ -111,6 +111,7 @@ class StackConfig(BaseModel):
     requests_per_address: Annotated[Integer, Field(ge=100, le=2_000_000_000)]
     model_prices: ModelPrices
     response_cache_ttl_s: Annotated[Integer, Field(ge=0, le=30 * 86400)]
+    batch_prompts: Annotated[Integer, Field(ge=1, le=2048)]
 
     log_retention_days: LogRetentionDays
     deletion_protection: Boolean

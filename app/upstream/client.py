@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 
 from app import errors
 from app.errors import ApiError
-from app.exchange import Exchange
 from app.secret_values import Deployment
+from app.telemetry import RequestRecord
 from app.upstream import retries
 from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
 from app.upstream.retries import RetryBudget
@@ -32,6 +33,14 @@ _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
+class Asking(Protocol):
+    """Whom a call is made for: an Exchange, or what stands for several. `record` is told how it went."""
+
+    @property
+    def record(self) -> RequestRecord: ...
+    def header(self, name: bytes) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """What is asked. deadline: of the loop's clock, for all attempts together."""
@@ -39,7 +48,7 @@ class _Call:
     method: str
     path: str
     body: bytes | None
-    exchange: Exchange
+    exchange: Asking
     began: float
     deadline: float
 
@@ -92,7 +101,7 @@ class Upstream:
         """Which of our keys are refused, for people; None when none is."""
         return self._routes.trouble
 
-    async def complete(self, method: str, path: str, exchange: Exchange, body: bytes | None = None) -> Answer:
+    async def complete(self, method: str, path: str, exchange: Asking, body: bytes | None = None) -> Answer:
         """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see."""
         call = self._call(method, path, exchange, body)
         reply: _Reply | None = None
@@ -106,9 +115,7 @@ class Upstream:
             _finish(call, reply)
 
     @asynccontextmanager
-    async def stream(
-        self, path: str, exchange: Exchange, body: bytes
-    ) -> "AsyncIterator[aiohttp.StreamReader]":
+    async def stream(self, path: str, exchange: Asking, body: bytes) -> "AsyncIterator[aiohttp.StreamReader]":
         """Calls for server-sent events; what is read within the block has the same deadline.
 
         Raises UpstreamRefusal, and ApiError, from reading as well: upstream_cut when the connection ends
@@ -129,7 +136,7 @@ class Upstream:
         finally:
             _finish(call, reply)
 
-    def _call(self, method: str, path: str, exchange: Exchange, body: bytes | None) -> _Call:
+    def _call(self, method: str, path: str, exchange: Asking, body: bytes | None) -> _Call:
         now = asyncio.get_running_loop().time()
         return _Call(method, path, body, exchange, now, now + self._longest_s)
 
@@ -249,7 +256,7 @@ def _finish(call: _Call, reply: _Reply | None) -> None:
     call.exchange.record.upstream_ms = round(elapsed_s * 1000, 3)
 
 
-def _request_headers(exchange: Exchange, key: str, body: bytes | None) -> dict[str, str]:
+def _request_headers(exchange: Asking, key: str, body: bytes | None) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
         headers["Content-Type"] = "application/json"

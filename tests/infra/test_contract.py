@@ -52,12 +52,14 @@ def test_config_reaches_the_container() -> None:
         "staging",
         requests_per_minute="7",
         response_cache_ttl_s="0",
+        batch_prompts="1",
         longest_stream_s="60",
         model_prices=prices,
     )
     plain, _ = rendered(graph)
     assert plain["GATEWAY_REQUESTS_PER_MINUTE"] == "7"
     assert plain["GATEWAY_RESPONSE_CACHE_TTL_S"] == "0"
+    assert plain["GATEWAY_BATCH_PROMPTS"] == "1"
     assert plain["GATEWAY_LONGEST_STREAM_S"] == "60"
     assert plain["GATEWAY_MODEL_PRICES"] == '{"m":{"input":"1","output":2}}'
     assert parse_prices(plain["GATEWAY_MODEL_PRICES"])["m"].bound(1_000_000, 1_000_000) == 3_000_000
