@@ -1,8 +1,8 @@
 """Prompts of different callers that ask the same of the same model go upstream together, up to so many.
 
 A request without company goes at once, as it came. It has company when another one of its shape came within
-WINDOW_S of it and has no answer yet. Then it waits until a joined request is full, or until all that reached
-the gateway within WINDOW_S of the first one's waiting have come through the steps before this one.
+WINDOW_S of it and has no answer yet. Then it waits until a joined request is full, or for WINDOW_S and until
+all that reached the gateway in the meantime have come through the steps before this one.
 
 Each caller keeps what it would have alone: its own reservation, usage and end. A joined request that failed
 without being charged is asked again by each caller for itself, so nobody fails for another one's prompt; what
@@ -112,7 +112,7 @@ class Batching:
         batch = queue.batch
         if batch is None:
             timer = loop.call_later(WINDOW_S, self._window_over, queue)
-            batch = queue.batch = _Batch(timer, loop.time())
+            batch = queue.batch = _Batch(timer, since=queue.arrivals[member.exchange] - WINDOW_S)
         batch.members.append(member)
         queue.on_the_way.discard(member.exchange)
         if batch.prompts >= self._most_prompts:
@@ -125,8 +125,7 @@ class Batching:
         batch = queue.batch
         if batch is None:
             return
-        since = batch.began - WINDOW_S
-        batch.awaited = {one for one in queue.on_the_way if queue.arrivals[one] >= since}
+        batch.awaited = {one for one in queue.on_the_way if queue.arrivals[one] >= batch.since}
         if batch.awaited:
             remaining_s = LONGEST_WINDOW_S - WINDOW_S
             batch.timer = asyncio.get_running_loop().call_later(remaining_s, self._begin, queue)
@@ -249,10 +248,13 @@ class _Call:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Members that wait to be asked for together. awaited: who is let in after the window, being late."""
+    """Members that wait to be asked for together.
+
+    since: who came before that is not waited for. awaited: who is, after the window, being late.
+    """
 
     timer: asyncio.TimerHandle
-    began: float
+    since: float
     members: list[_Member] = field(default_factory=list)
     awaited: set[Asking] = field(default_factory=set)
     call: _Call | None = None

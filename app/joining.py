@@ -33,6 +33,7 @@ _OUTPUTS = {COMPLETIONS.path: "choices", EMBEDDINGS.path: "data"}
 _ALONE = ("stream", "seed", "echo", "logprobs", "suffix")
 # Parsed and written again, such a number may become another one.
 _LONG_NUMBER = re.compile(rb"[0-9.]{16}")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 Shape = tuple[str, bytes, str | None]
@@ -64,7 +65,7 @@ def part_of(
 ) -> Part | None:
     """The request, when it may be joined. fields: the body, when it was parsed already."""
     name = _INPUTS.get(path)
-    if name is None or len(body) > MAX_PART_BYTES or _LONG_NUMBER.search(body):
+    if name is None or len(body) > MAX_PART_BYTES or _has_long_number(body):
         return None
     if fields is None:
         fields = orjson.loads(body)
@@ -126,6 +127,11 @@ def shares(total: int, weights: Sequence[int]) -> list[int]:
     for index in by_remainder[: total - sum(found)]:
         found[index] += 1
     return found
+
+
+def _has_long_number(body: bytes) -> bool:
+    # Not one that is part of a text.
+    return bool(_LONG_NUMBER.search(body) and _LONG_NUMBER.search(_STRING.sub(b'""', body)))
 
 
 def _inputs(value: object) -> list[Any]:
