@@ -30,7 +30,7 @@ _OUTPUTS = {COMPLETIONS.path: "choices", EMBEDDINGS.path: "data"}
 # Each makes an answer depend on more than its prompt, or its tokens untellable: a stream tells one usage, a
 # seed repeats a request as a whole, echo and logprobs count positions in the prompt. What best_of tries
 # beyond n is charged and not shown.
-_ALONE = ("stream", "seed", "echo", "logprobs", "suffix")
+_ALONE = frozenset(("stream", "seed", "echo", "logprobs", "suffix"))
 # Parsed and written again, such a number may become another one.
 _LONG_NUMBER = re.compile(rb"[0-9.]{16}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -69,7 +69,7 @@ def part_of(
         return None
     if fields is None:
         fields = orjson.loads(body)
-    if any(fields.get(field) is not None and fields[field] is not False for field in _ALONE):
+    if any(fields[field] is not None and fields[field] is not False for field in _ALONE & fields.keys()):
         return None
     if int(fields.get("best_of") or 1) > int(fields.get("n") or 1):
         return None
