@@ -31,7 +31,7 @@ _OUTPUTS = {COMPLETIONS.path: "choices", EMBEDDINGS.path: "data"}
 # seed repeats a request as a whole, echo and logprobs count positions in the prompt. What best_of tries
 # beyond n is charged and not shown.
 _ALONE = frozenset(("stream", "seed", "echo", "logprobs", "suffix"))
-# Parsed and written again, such a number may become another one.
+# Read and written again, such a number may have become another one.
 _LONG_NUMBER = re.compile(rb"[0-9.]{16}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
@@ -65,7 +65,7 @@ def part_of(
 ) -> Part | None:
     """The request, when it may be joined. fields: the body, when it was parsed already."""
     name = _INPUTS.get(path)
-    if name is None or len(body) > MAX_PART_BYTES or _has_long_number(body):
+    if name is None or len(body) > MAX_PART_BYTES:
         return None
     if fields is None:
         fields = orjson.loads(body)
@@ -81,6 +81,8 @@ def part_of(
         spelled = orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         # It reads deeper than it writes.
+        return None
+    if _has_long_number(spelled):
         return None
     return Part((path, spelled, beta), path, body, fields, inputs)
 
@@ -129,9 +131,9 @@ def shares(total: int, weights: Sequence[int]) -> list[int]:
     return found
 
 
-def _has_long_number(body: bytes) -> bool:
+def _has_long_number(spelled: bytes) -> bool:
     # Not one that is part of a text.
-    return bool(_LONG_NUMBER.search(body) and _LONG_NUMBER.search(_STRING.sub(b'""', body)))
+    return bool(_LONG_NUMBER.search(spelled) and _LONG_NUMBER.search(_STRING.sub(b'""', spelled)))
 
 
 def _inputs(value: object) -> list[Any]:

@@ -1,7 +1,7 @@
 """The stand-in as an ASGI application.
 
-OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}, /v1/files, /v1/batches. Its own,
-without a key:
+OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}, /v1/files and /v1/batches. Its
+own, without a key:
 
 - GET /stand-in/calls: what it was asked (see `calls.py`); DELETE forgets it
 - PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;

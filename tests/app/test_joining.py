@@ -173,9 +173,9 @@ def test_what_being_joined_could_change_is_left_alone(fields: dict[str, Any]) ->
     assert part_of(COMPLETIONS.path, json.dumps({**COMPLETION, **fields}).encode()) is None
 
 
-def test_a_long_number_in_a_prompt_is_text_as_any_other() -> None:
-    prompt = 'order "12345678901234567890", \\ 1234567890.123456'
-    assert part(COMPLETIONS.path, **{**COMPLETION, "prompt": prompt}).inputs == [prompt]
+def test_a_long_number_in_a_text_is_text_as_any_other() -> None:
+    text = 'order "12345678901234567890", \\ 1234567890.123456'
+    assert part(COMPLETIONS.path, **{**COMPLETION, "prompt": text, "user": text}).inputs == [text]
 
 
 @pytest.mark.parametrize(
