@@ -13,6 +13,7 @@ import aiohttp
 
 from app import errors
 from app.admission.admission import Admission, Hold
+from app.batching import Batching
 from app.body import MAX_BODY_BYTES
 from app.cache import (
     Flight,
@@ -55,6 +56,7 @@ class Steps:
     flights: Flights
     admission: Admission
     upstream: Upstream
+    batching: Batching
     ping_interval_s: float
 
 
@@ -66,6 +68,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     exchange.record.alias = request.chain.alias if request.chain is not None else None
     wishes = parse_wishes(exchange.header)
     question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
+    steps.batching.expect(exchange, request)
     async with exchange.while_client_stays():
         flight, lookup = await _find(exchange, steps, request, wishes, question)
         if flight is None:
@@ -261,7 +264,7 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 async def _complete(
     exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, flight: Flight, hold: Hold
 ) -> None:
-    answer = await steps.upstream.complete(
+    answer = await steps.batching.complete(
         "POST",
         request.endpoint.path,
         exchange,

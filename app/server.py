@@ -18,6 +18,7 @@ from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
+from app.batching import Batching
 from app.body import BodyRoom
 from app.cache import Flights, ResponseCache
 from app.endpoints import ENDPOINTS
@@ -138,6 +139,7 @@ class Application:
                     replica=replica,
                 ),
                 upstream=upstream,
+                batching=Batching(upstream, settings.batch_prompts, settings.longest_stream_s),
                 ping_interval_s=settings.ping_interval_s,
             )
             store, pepper = Store(dynamodb, settings.table_name), settings.key_pepper.get_secret_value()

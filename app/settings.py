@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     response_cache_ttl_s: int = Field(
         ge=0, description="how long a repeatable answer is kept, for example 3600; 0 turns the cache off"
     )
+    batch_prompts: int = Field(
+        ge=1, le=2048, description="the most prompts of one joined request, for example 20; 1 joins nothing"
+    )
     longest_stream_s: float = Field(gt=0, description="the longest answer, for example 300")
     keep_alive_s: float = Field(
         gt=0, description="how long an idle connection stays open, above the balancer's, for example 320"

@@ -36,7 +36,8 @@ class RequestRecord:
     model: the one that was asked last. alias: the name that the caller used for it, None: its own.
     usage: what the upstream charged for, so None on a cache hit or a shared answer. first_byte_ms: until the
     answer began. limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one
-    that was asked last; upstream_attempts: how often one was.
+    that was asked last; upstream_attempts: how often one was. joined: how many requests went upstream as one;
+    0: this one went alone.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class RequestRecord:
     error: str | None = None
     deployment: str | None = None
     upstream_attempts: int = 0
+    joined: int = 0
     upstream_status: int | None = None
     upstream_request_id: str | None = None
     upstream_ms: float | None = None
@@ -90,6 +92,7 @@ class RequestRecord:
             "reasoning_tokens": usage.reasoning_tokens if usage else None,
             "deployment": self.deployment,
             "upstream_attempts": self.upstream_attempts,
+            "joined": self.joined,
             "upstream_status": self.upstream_status,
             "upstream_request_id": self.upstream_request_id,
             "upstream_ms": self.upstream_ms,

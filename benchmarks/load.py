@@ -35,13 +35,20 @@ class LoadError(Exception):
 
 
 def measure(
-    url: str, key: str, body: Callable[[int], bytes], *, pid: int, seconds: float, connections: int
+    url: str,
+    key: str,
+    body: Callable[[int], bytes],
+    *,
+    pid: int,
+    seconds: float,
+    connections: int,
+    endpoint: str = "/chat/completions",
 ) -> Result:
-    """Asks POST `url`/chat/completions as fast as it is answered. Raises LoadError unless each answer is 200.
+    """Asks POST `url``endpoint` as fast as it is answered. Raises LoadError unless each answer is 200.
 
     body: of request number n. pid: the process whose processor time counts.
     """
-    return uvloop.run(_measure(url, key, body, pid, seconds, connections))
+    return uvloop.run(_measure(url + endpoint, key, body, pid, seconds, connections))
 
 
 async def _measure(
@@ -51,7 +58,7 @@ async def _measure(
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     head = (
-        f"POST {parts.path}/chat/completions HTTP/1.1\r\nhost: {parts.netloc}\r\n"
+        f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
         f"authorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: "
     ).encode()
     load = _Load(head, body)

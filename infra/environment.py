@@ -39,6 +39,7 @@ def plain_environment(
         "GATEWAY_MODEL_ALIASES": config.model_aliases,
         "GATEWAY_MODEL_PRICES": config.model_prices,
         "GATEWAY_RESPONSE_CACHE_TTL_S": str(config.response_cache_ttl_s),
+        "GATEWAY_BATCH_PROMPTS": str(config.batch_prompts),
         "GATEWAY_LONGEST_STREAM_S": str(config.longest_stream_s),
         "GATEWAY_KEEP_ALIVE_S": str(config.streaming.keep_alive_s),
         "GATEWAY_STOP_TIMEOUT_S": str(config.streaming.stop_timeout_s),

@@ -102,6 +102,7 @@ class StackConfig(BaseModel):
     model_aliases: ModelAliases
     model_prices: ModelPrices
     response_cache_ttl_s: Annotated[Integer, Field(ge=0, le=30 * 86400)]
+    batch_prompts: Annotated[Integer, Field(ge=1, le=2048)]
 
     log_retention_days: LogRetentionDays
     deletion_protection: Boolean

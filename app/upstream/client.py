@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -18,11 +18,11 @@ from app import errors
 from app.deadlines import Deadlines
 from app.endpoints.endpoint import Chain
 from app.errors import ApiError
-from app.exchange import Exchange
 from app.members import with_members
 from app.models.latency import kind_of
 from app.secret_values import Deployment
 from app.settings import DeploymentRouting
+from app.telemetry import RequestRecord
 from app.upstream import retries
 from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
 from app.upstream.retries import FALLBACKS_PER_REQUEST, RetryBudget
@@ -40,6 +40,14 @@ _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
+class Asking(Protocol):
+    """Whom a call is made for: an Exchange, or what stands for several. `record` is told how it went."""
+
+    @property
+    def record(self) -> RequestRecord: ...
+    def header(self, name: bytes) -> str | None: ...
+
+
 @dataclass(slots=True)
 class _Call:
     """What is asked. began: of the loop's clock. within_s: for all attempts together."""
@@ -49,7 +57,7 @@ class _Call:
     body: bytes | None
     stream: bool
     chain: Chain | None
-    exchange: Exchange
+    exchange: Asking
     began: float
     within_s: float
 
@@ -130,7 +138,7 @@ class Upstream:
         self,
         method: str,
         path: str,
-        exchange: Exchange,
+        exchange: Asking,
         body: bytes | None = None,
         *,
         chain: Chain | None = None,
@@ -151,7 +159,7 @@ class Upstream:
         finally:
             _finish(call, reply)
 
-    async def models(self, exchange: Exchange) -> list[str]:
+    async def models(self, exchange: Asking) -> list[str]:
         """Ids of the models that the upstream lists. Raises ApiError when it lists none."""
         answer = await self.complete("GET", "/models", exchange)
         if answer.status != 200:
@@ -165,7 +173,7 @@ class Upstream:
     async def stream(
         self,
         path: str,
-        exchange: Exchange,
+        exchange: Asking,
         body: bytes,
         *,
         chain: Chain | None = None,
@@ -195,7 +203,7 @@ class Upstream:
         self,
         method: str,
         path: str,
-        exchange: Exchange,
+        exchange: Asking,
         body: bytes | None,
         chain: Chain | None,
         within_s: float | None,
@@ -393,7 +401,7 @@ def _finish(call: _Call, reply: _Reply | None) -> None:
     call.exchange.record.upstream_ms = round(elapsed_s * 1000, 3)
 
 
-def _request_headers(exchange: Exchange, key: str, body: bytes | None) -> dict[str, str]:
+def _request_headers(exchange: Asking, key: str, body: bytes | None) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
         headers["Content-Type"] = "application/json"

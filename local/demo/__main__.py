@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import json
-import ssl
 import subprocess
 import sys
 import time
@@ -39,7 +38,9 @@ def main() -> int:
 def _play_all(stack: dict[str, Any]) -> bool:
     evidence = Evidence(stack)
     client = openai.OpenAI(
-        base_url=evidence.base_url, api_key=stack["api_key"], http_client=_transport(evidence.ca_file)
+        base_url=evidence.base_url,
+        api_key=stack["api_key"],
+        http_client=httpx2.Client(verify=evidence.trust(), trust_env=False),
     )
     print(f"\nStack {stack['stack']} answers at {evidence.base_url}\n")
     return all(play(number, scene, Stage(evidence, client)) for number, scene in enumerate(SCENES, 1))
@@ -87,11 +88,6 @@ def _alone() -> Iterator[None]:
             print("Another demo runs in this folder; waiting for it to end.", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _transport(ca_file: str | None) -> httpx2.Client:
-    context = ssl.create_default_context(cafile=ca_file) if ca_file else True
-    return httpx2.Client(verify=context, trust_env=False)
 
 
 def _interrupted() -> int:

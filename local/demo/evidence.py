@@ -1,6 +1,7 @@
 """What the parts of a local stack say of a request: read from them, never assumed."""
 
 import json
+import ssl
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class Evidence:
         )
         return dict(found["services"][0])
 
+    def trust(self) -> ssl.SSLContext | bool:
+        """What a client checks the stack's certificate with."""
+        return ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+
     def targets(self) -> list[Target]:
         """The tasks registered with the load balancer."""
         group = self.service["loadBalancers"][0]["targetGroupArn"]
@@ -61,11 +66,11 @@ class Evidence:
             for t in found["TargetHealthDescriptions"]
         ]
 
-    def upstream_calls(self) -> int:
-        """How many chat completions the stand-in has answered."""
+    def upstream_calls(self, endpoint: str = "chat/completions") -> int:
+        """How many calls of an endpoint the stand-in was asked for."""
         with urllib.request.urlopen(f"{self._stand_in}/stand-in/calls", timeout=5) as answer:  # noqa: S310
             calls: dict[str, Any] = json.load(answer)
-        count: int = calls["endpoints"].get("POST /v1/chat/completions", 0)
+        count: int = calls["endpoints"].get(f"POST /v1/{endpoint}", 0)
         return count
 
     def secret_name(self, variable: str) -> str:

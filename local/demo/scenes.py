@@ -1,5 +1,6 @@
 """The demo's requests, each with what must come of it and what the parts say of it."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx2
 import openai
+from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
 from app import keys
@@ -19,6 +21,8 @@ PROMPT = "Say in one sentence why staging and production are kept apart."
 MANY = 50
 HANDBOOK = "handbook"
 FORGOTTEN_WITHIN_MS = 10_000
+COMPLETION_MODEL = "gpt-3.5-turbo-instruct"
+CALLERS = 20
 SMALL_LIMIT = 5
 """Requests a minute of the key with which the demo runs into its limit."""
 
@@ -164,7 +168,36 @@ def limit(stage: Stage) -> Iterator[str]:
     yield f"upstream   called {calls} times"
 
 
-SCENES: tuple[Scene, ...] = (completion, stream, repeated, new_knowledge, many, wrong_key, limit)
+def joined(stage: Stage) -> Iterator[str]:
+    """Twenty callers at once, a prompt each"""
+    before = stage.evidence.upstream_calls("completions")
+    started = time.perf_counter()
+    answers = asyncio.run(_ask_at_once(stage, [f"Caller number {number} asks." for number in range(CALLERS)]))
+    elapsed_ms = _since(started)
+    calls = stage.evidence.upstream_calls("completions") - before
+    texts = [answer.choices[0].text for answer in answers]
+    mixed = [text for number, text in enumerate(texts) if f"Caller number {number} asks." not in text]
+    expect(not mixed, f"{len(mixed)} callers got another's answer")
+    expect(calls < CALLERS, f"the upstream was called {calls} times for {CALLERS} prompts")
+    tokens = sum(answer.usage.total_tokens for answer in answers if answer.usage)
+    yield f"answered   {len(answers)} in {elapsed_ms:.0f} ms, each with its own answer and its own usage"
+    called = "once" if calls == 1 else f"{calls} times"
+    yield f"upstream   called {called} for {CALLERS} prompts, {tokens} tokens in all"
+
+
+SCENES: tuple[Scene, ...] = (completion, stream, repeated, new_knowledge, many, joined, wrong_key, limit)
+
+
+async def _ask_at_once(stage: Stage, prompts: list[str]) -> list[Completion]:
+    """Each prompt as a caller of its own would ask, on a connection of its own."""
+    async with (
+        httpx2.AsyncClient(verify=stage.evidence.trust(), trust_env=False) as transport,
+        openai.AsyncOpenAI(
+            base_url=stage.evidence.base_url, api_key=stage.client.api_key, http_client=transport
+        ) as client,
+    ):
+        asked = (client.completions.create(model=COMPLETION_MODEL, prompt=prompt) for prompt in prompts)
+        return await asyncio.gather(*asked)
 
 
 def _ask(stage: Stage) -> tuple[ChatCompletion, httpx2.Headers, float]:

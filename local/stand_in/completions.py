@@ -1,12 +1,15 @@
 """POST /v1/completions: the answer to a request, whole or in chunks.
 
-Form: OpenAI's API reference, "The completion object". A prompt of tokens counts as many as it has.
+Form: OpenAI's API reference, "The completion object". A prompt of tokens counts as many as it has, and texts
+count as with OpenAI's models for completions and embeddings: in cl100k_base.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import toktok
 
 from local.stand_in import text
 from local.stand_in.answers import (
@@ -25,9 +28,10 @@ from local.stand_in.behaviour import Behaviour
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer in pieces, and why it ended."""
+    """One answer in pieces, the tokens it has, and why it ended."""
 
     pieces: list[str]
+    tokens: int
     finish_reason: str
 
 
@@ -51,7 +55,7 @@ def inputs_of(request: dict[str, Any], name: str) -> list[str | list[int]]:
 
 
 def count_tokens(entry: str | list[int]) -> int:
-    return len(text.tokens(entry)) if isinstance(entry, str) else len(entry)
+    return toktok.batch_count([entry], threads=1)[0] if isinstance(entry, str) else len(entry)
 
 
 class Completion(Answer):
@@ -63,9 +67,7 @@ class Completion(Answer):
         self._choices = [_choice(request, prompt, index) for prompt in prompts for index in range(count)]
         # All that were tried are charged, the best alone are given.
         completion = sum(
-            len(_choice(request, prompt, index).pieces)
-            for prompt in prompts
-            for index in range(max(count, tried))
+            _choice(request, prompt, index).tokens for prompt in prompts for index in range(max(count, tried))
         )
         self.tokens = Tokens(sum(count_tokens(prompt) for prompt in prompts), completion).behaving(behaves)
         self._usage = chat_usage(self.tokens)
@@ -109,8 +111,8 @@ def _choice(request: dict[str, Any], prompt: str | list[int], index: int) -> Cho
     words = text.answer(request["model"], [{"role": "user", "content": str(prompt)}], index)
     for stop in stops_of(request.get("stop")):
         words = words.partition(stop)[0]
-    pieces = text.tokens(words)
     most = most_tokens(request, "max_tokens")
-    if most is not None and len(pieces) > most:
-        return Choice(pieces[:most], "length")
-    return Choice(pieces, "stop")
+    if most is not None and count_tokens(words) > most:
+        words, _ = toktok.truncate(words, most)
+        return Choice(text.tokens(words), most, "length")
+    return Choice(text.tokens(words), count_tokens(words), "stop")

@@ -1,10 +1,12 @@
 """The stand-in as an ASGI application.
 
-OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}. Its own, without a key:
+OpenAI's: POST to the paths of ENDPOINTS, GET /v1/models, GET /v1/models/{id}, /v1/files and /v1/batches. Its
+own, without a key:
 
 - GET /stand-in/calls: what it was asked (see `calls.py`); DELETE forgets it
 - PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;
   DELETE ends it
+- PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; DELETE forgets all
 - PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
@@ -19,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from local.stand_in import behaviour, chat, completions, embeddings, models, moderations, responses
 from local.stand_in.answers import DONE, Answer, BadRequestError
+from local.stand_in.batches import Asked, Batches, NotThereError
 from local.stand_in.behaviour import BadBehaviourError, Behaviour
 from local.stand_in.calls import Call, Calls
 
@@ -56,6 +59,7 @@ class StandIn:
     def __init__(self, key: str | None) -> None:
         self._key = key
         self._calls = Calls()
+        self._batches = Batches(_answer_line)
         self._set: Behaviour | None = None
         self._times: int | None = None
 
@@ -69,7 +73,7 @@ class StandIn:
         call = self._calls.begin(f"{method} {path}", request_id, scope["headers"], body)
         outcome = "answered"
         try:
-            await self._answer(method, path, body, call, _Reply(send, receive, request_id), scope["headers"])
+            await self._answer(scope, body, call, _Reply(send, receive, request_id))
         except ClientGoneError:
             outcome = "client_gone"
         except CutError:
@@ -78,9 +82,8 @@ class StandIn:
         finally:
             self._calls.end(call, outcome)
 
-    async def _answer(
-        self, method: str, path: str, body: bytes, call: Call, reply: "_Reply", headers: Headers
-    ) -> None:
+    async def _answer(self, scope: Scope, body: bytes, call: Call, reply: "_Reply") -> None:
+        path, method, headers = scope["path"], scope["method"], scope["headers"]
         if not self._is_accepted(headers):
             await reply.error(401, "The API key is wrong.", code="invalid_api_key")
         elif path in ENDPOINTS and method == "POST":
@@ -93,8 +96,26 @@ class StandIn:
                 await reply.json(models.describe(model))
             else:
                 await _unknown_model(reply, model)
+        elif path.startswith(("/v1/files", "/v1/batches")):
+            content_type = next((value for name, value in headers if name == b"content-type"), b"")
+            query = scope["query_string"].decode()
+            asked = Asked(method, path.removeprefix("/v1"), query, content_type.decode("latin-1"), body)
+            await self._ask_batches(asked, reply)
         else:
             await reply.error(404, f"There is nothing at {method} {path}.")
+
+    async def _ask_batches(self, asked: Asked, reply: "_Reply") -> None:
+        try:
+            answer = self._batches.answer(asked)
+        except NotThereError as missing:
+            await reply.error(404, str(missing), param="id")
+        except BadRequestError as bad:
+            await reply.error(400, str(bad), param=bad.param)
+        else:
+            if isinstance(answer, bytes):
+                await reply.bytes(200, answer, [(b"content-type", b"application/octet-stream")])
+            else:
+                await reply.json(answer)
 
     async def _ask(self, path: str, body: bytes, call: Call, reply: "_Reply") -> None:
         try:
@@ -164,6 +185,10 @@ class StandIn:
                     self._times = asked.get("times")
                 case "DELETE", "/stand-in/behaviour":
                     self._set = None
+                case "PUT", "/stand-in/batches":
+                    self._batches.held = bool(orjson.loads(body)["held"])
+                case "DELETE", "/stand-in/batches":
+                    self._batches.reset()
                 case "PUT", "/stand-in/key":
                     self._key = str(orjson.loads(body)["key"])
                 case _:
@@ -173,6 +198,22 @@ class StandIn:
         data = orjson.dumps(answer)
         await send({"type": "http.response.start", "status": status, "headers": [*JSON, _length(data)]})
         await send({"type": "http.response.body", "body": data})
+
+
+def _answer_line(path: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """What answers a line of a batch."""
+    try:
+        take_texts, answers = ENDPOINTS[path]
+        model = str(request.get("model") or moderations.DEFAULT_MODEL)
+        behaves = behaviour.asked_for(model, take_texts(request)) or behaviour.NORMAL
+        if behaves.status is None and models.is_known(model):
+            whole = answers({**request, "model": model}, behaves).whole(with_usage=not behaves.without_usage)
+            return 200, whole
+        status, message = behaves.status or 404, f"Failed on model {model[:100]!r}."
+    except (KeyError, BadRequestError, BadBehaviourError) as bad:
+        status, message = 400, str(bad)
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return status, {"error": error}
 
 
 async def _whole(answer: Answer, behaves: Behaviour, reply: "_Reply") -> None:

@@ -199,6 +199,7 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_MODEL_ALIASES": "{}",
         "GATEWAY_MODEL_PRICES": "{}",
         "GATEWAY_RESPONSE_CACHE_TTL_S": "3600",
+        "GATEWAY_BATCH_PROMPTS": "20",
         "GATEWAY_LONGEST_STREAM_S": "30",
         "GATEWAY_KEEP_ALIVE_S": "50",
         "GATEWAY_STOP_TIMEOUT_S": "4",

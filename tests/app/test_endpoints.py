@@ -17,6 +17,7 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
+from local.stand_in.completions import count_tokens
 from local.stand_in.embeddings import embed
 from local.stand_in.text import tokens
 from tests.app.conftest import Gateway, StandIn
@@ -181,7 +182,7 @@ def test_completions_plain_and_streamed(gateway: Gateway) -> None:
     line = log_line(gateway, raw.headers["x-request-id"])
     assert answer.usage
     assert line["completion_tokens"] == answer.usage.completion_tokens
-    assert answer.usage.completion_tokens > sum(len(tokens(choice.text)) for choice in answer.choices)
+    assert answer.usage.completion_tokens > sum(count_tokens(choice.text) for choice in answer.choices)
     for include_usage in (False, True):
         options: dict[str, Any] = {"stream_options": {"include_usage": True}} if include_usage else {}
         streamed = gateway.sdk().completions.with_raw_response.create(**asked, stream=True, **options)
@@ -193,7 +194,7 @@ def test_completions_plain_and_streamed(gateway: Gateway) -> None:
                 texts[choice.index] += choice.text
         assert texts == [choice.text for choice in answer.choices]
         line = log_line(gateway, streamed.headers["x-request-id"])
-        assert line["completion_tokens"] == sum(len(tokens(text)) for text in texts)
+        assert line["completion_tokens"] == sum(count_tokens(text) for text in texts)
 
 
 def test_completions_of_tokens(gateway: Gateway) -> None:
@@ -221,7 +222,7 @@ def test_embeddings_as_floats_and_as_base64(gateway: Gateway, stand_in: StandIn)
     spelled: Any = json.loads(raw.content)["data"][1]["embedding"]
     assert list(struct.unpack("<8f", base64.b64decode(spelled))) == pytest.approx(expected[1])
     line = log_line(gateway, raw.headers["x-request-id"])
-    assert line["prompt_tokens"] == line["total_tokens"] == sum(len(tokens(text)) for text in asked)
+    assert line["prompt_tokens"] == line["total_tokens"] == sum(count_tokens(text) for text in asked)
     assert line["completion_tokens"] == 0
 
 

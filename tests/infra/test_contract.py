@@ -54,6 +54,7 @@ def test_config_reaches_the_container() -> None:
         "staging",
         requests_per_minute="7",
         response_cache_ttl_s="0",
+        batch_prompts="1",
         longest_stream_s="60",
         model_prices=prices,
         model_aliases='{ "fast": "gpt-5-mini" }',
@@ -62,6 +63,7 @@ def test_config_reaches_the_container() -> None:
     plain, _ = rendered(graph)
     assert plain["GATEWAY_REQUESTS_PER_MINUTE"] == "7"
     assert plain["GATEWAY_RESPONSE_CACHE_TTL_S"] == "0"
+    assert plain["GATEWAY_BATCH_PROMPTS"] == "1"
     assert plain["GATEWAY_LONGEST_STREAM_S"] == "60"
     assert plain["GATEWAY_DEPLOYMENT_ROUTING"] == "fastest"
     assert parse_aliases(plain["GATEWAY_MODEL_ALIASES"])["fast"].models == ("gpt-5-mini",)
