@@ -47,7 +47,8 @@ def test_each_caller_is_answered_as_their_role_has_it(
         assert answer(theirs.owner_key) == (404, "not_found")
     else:
         foreign = request.sent(ours, theirs.owner_key)
-        assert foreign.status_code == 200
+        # Of what an organization has one of, another may have none.
+        assert foreign.status_code == 200 or foreign.json()["error"]["code"] == "not_found"
         assert ours.organization_id not in foreign.text
         assert "Secret plan" not in foreign.text
     if call.role == READER:
