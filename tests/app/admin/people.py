@@ -109,6 +109,7 @@ class People:
 
     def log(self) -> list[dict[str, Any]]:
         """The audit log as it was written, the first entry first."""
-        return [entry.model_dump(by_alias=True, exclude_unset=True) for entry in self.api.audit_logs.list()][
-            ::-1
-        ]
+        return [
+            entry.model_dump(by_alias=True, exclude_unset=True)
+            for entry in self.api.audit_logs.list(limit=100)
+        ][::-1]
