@@ -18,6 +18,11 @@ READ_TIMEOUT_S = 1.0
 ATTEMPTS = 2
 MAX_CONNECTIONS = 50
 
+LONGEST_POLL_S = 25.0
+"""Above what SQS lets a call wait for messages."""
+
+_POLLING = AioConfig(read_timeout=LONGEST_POLL_S, retries={"total_max_attempts": 1})
+
 
 class DynamoDB(Protocol):
     """The part of the DynamoDB client that the gateway uses."""
@@ -42,8 +47,15 @@ class Sns(Protocol):
     async def publish(self, **request: Any) -> dict[str, Any]: ...
 
 
+class Sqs(Protocol):
+    """The part of the SQS client that the gateway uses."""
+
+    async def receive_message(self, **request: Any) -> dict[str, Any]: ...
+    async def delete_message(self, **request: Any) -> dict[str, Any]: ...
+
+
 @asynccontextmanager
-async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsManager, Sns]]:
+async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsManager, Sns, Sqs]]:
     """The clients, open for as long as the block runs."""
     config = AioConfig(
         region_name=region,
@@ -58,6 +70,7 @@ async def open_clients(region: str) -> AsyncIterator[tuple[DynamoDB, SecretsMana
         session.create_client("dynamodb", config=config) as dynamodb,
         session.create_client("secretsmanager", config=config) as secretsmanager,
         session.create_client("sns", config=config) as sns,
+        session.create_client("sqs", config=config.merge(_POLLING)) as sqs,
     ):
         dynamodb.transact_write_items = TransactionWriter(session, dynamodb)
-        yield dynamodb, secretsmanager, sns
+        yield dynamodb, secretsmanager, sns, sqs

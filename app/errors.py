@@ -63,6 +63,43 @@ def body_too_large(limit_bytes: int) -> ApiError:
     )
 
 
+def body_above_cap(cap_bytes: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"The request body is larger than the {cap_bytes} bytes that project {project_id} caps its requests "
+        "at. Send a smaller one, or ask an owner to raise input_bytes of the project's caps.",
+        code="request_too_large",
+        status=413,
+    )
+
+
+def above_cap(param: str, asked: float, cap: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"{param} is {asked:.0f}, and project {project_id} caps it at {cap}. Send {cap} or less, or ask an "
+        "owner to raise the project's cap.",
+        param=param,
+        code="integer_above_max_value",
+    )
+
+
+def longer_than_cap(param: str, length: int, cap: int, project_id: str) -> ApiError:
+    return invalid_request(
+        f"{param} has {length} entries, and project {project_id} caps it at {cap}. Send {cap} or fewer, or "
+        "ask an owner to raise the project's cap.",
+        param=param,
+        code="array_above_max_length",
+    )
+
+
+def model_not_permitted(model: str, project_id: str) -> ApiError:
+    """As OpenAI refuses a model that a project's permissions leave out."""
+    return invalid_request(
+        f"Project `{project_id}` does not have access to model `{model[:256]}`. Use one of GET /v1/models, "
+        "or ask an owner to permit it in the project's model permissions.",
+        code="model_not_found",
+        status=403,
+    )
+
+
 def encoded_body(encoding: str) -> ApiError:
     return invalid_request(
         f"Content-Encoding {encoding!r} is not accepted. Send the body as plain JSON.",
@@ -248,6 +285,27 @@ def unbounded_cost(param: str) -> ApiError:
     )
 
 
+def not_in_cache() -> ApiError:
+    # Not the 504 that RFC 9111 has for it: nothing failed, and alarms count what did.
+    return ApiError(
+        404,
+        "The cache has no answer to this request, and x-cache: only asks for no other. "
+        "Leave the header out to have the upstream asked.",
+        kind="invalid_request_error",
+        param="x-cache",
+        code="cache_miss",
+        headers=(DO_NOT_RETRY,),
+    )
+
+
+def cache_unavailable() -> ApiError:
+    return _unavailable(
+        "The cache cannot be reached at the moment, so nothing was invalidated. Try again shortly.",
+        "cache_unavailable",
+        retry_after_s=1,
+    )
+
+
 def busy() -> ApiError:
     return _unavailable("The gateway is at its capacity. Try again shortly.", "overloaded", retry_after_s=1)
 
@@ -304,11 +362,12 @@ def upstream_failed(status: int) -> ApiError:
     return _bad_gateway(f"The upstream failed with status {status}. Try again shortly.", "upstream_failed")
 
 
-def upstream_too_slow(after_s: float) -> ApiError:
+def upstream_too_slow(after_s: float, *, capped: bool = False) -> ApiError:
+    """capped: by the project, below the gateway's own bound."""
+    whose = "that the project caps its answers at" if capped else "the longest this gateway waits"
     return ApiError(
         504,
-        f"The answer was not complete after {after_s:g} s, the longest this gateway waits. "
-        "Ask for a shorter one.",
+        f"The answer was not complete after {after_s:g} s, {whose}. Ask for a shorter one.",
         kind="server_error",
         code="upstream_timeout",
     )

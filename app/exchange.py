@@ -35,7 +35,7 @@ class Exchange:
     """A request on its way.
 
     `headers` collects what every answer from here on carries, refusals included. `record` is logged at the
-    end.
+    end. `when_client_leaves` is given what ends the request's work, when it is to outlive its client.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class Exchange:
         "_taken_bytes",
         "headers",
         "record",
+        "when_client_leaves",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, room: BodyRoom | None = None) -> None:
@@ -62,6 +63,7 @@ class Exchange:
         self._error_event: ErrorEvent | None = None
         self._room = room
         self._taken_bytes = 0
+        self.when_client_leaves: Callable[[Callable[[], object]], None] | None = None
         self.headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self.record = RequestRecord(request_id=request_id, method=scope["method"], path=scope["path"])
 
@@ -78,6 +80,11 @@ class Exchange:
         """The first value of a request header; `name` in lower case."""
         value = self._request_headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        """A header of every answer from here on, in place of what it was."""
+        self.headers = [header for header in self.headers if header[0] != name]
+        self.headers.append((name, value))
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """The whole body. Raises ApiError when it is too large or encoded, ClientGoneError.
@@ -201,6 +208,9 @@ class ClientWatch:
             if self._task is not None:
                 self._task.uncancel()
             raise ClientGoneError from None
+        if self._gone and exception is None:
+            # The work was done for others.
+            raise ClientGoneError
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -208,4 +218,7 @@ class ClientWatch:
         # The end of a complete answer reads as a disconnect too.
         if not self._exchange.ended and self._task is not None:
             self._gone = True
-            self._task.cancel()
+            if self._exchange.when_client_leaves is None:
+                self._task.cancel()
+            else:
+                self._exchange.when_client_leaves(self._task.cancel)

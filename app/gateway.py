@@ -1,12 +1,12 @@
 """The way of a request through the gateway, top to bottom.
 
-identity (who is it) -> validate (shape) -> cache (answered before?) -> admission (within its limit?) ->
-upstream -> answer. A step knows nothing of the next.
+identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> cache (answered before, or
+about to be?) -> admission (within its limit?) -> upstream -> answer. A step knows nothing of the next.
 """
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import aiohttp
@@ -14,14 +14,32 @@ import aiohttp
 from app import errors
 from app.admission.admission import Admission, Hold
 from app.body import MAX_BODY_BYTES
-from app.cache import MAX_ANSWER_BYTES, Lookup, ResponseCache
+from app.cache import (
+    Flight,
+    Flights,
+    LeaderFailedError,
+    Lookup,
+    Question,
+    ResponseCache,
+    Wishes,
+    invalidation,
+    parse_wishes,
+    scopes_of,
+    turn,
+)
+from app.cache.flights import MAX_FOLLOWED, Follower
+from app.caps import check_input, within
 from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.models.choice import Models
+from app.models.listing import described, listing
+from app.outlet import Outlet
 from app.sse import PING, MalformedStreamError
-from app.telemetry import RequestRecord
+from app.telemetry import CacheOutcome, RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
+from app.valkey import ValkeyReplyError, ValkeyUnavailableError
 
 END_WITHIN_S = 0.5
 
@@ -31,7 +49,9 @@ class Steps:
     """What a request passes through."""
 
     identity: Identity
+    models: Models
     cache: ResponseCache
+    flights: Flights
     admission: Admission
     upstream: Upstream
     ping_interval_s: float
@@ -40,54 +60,74 @@ class Steps:
 async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
-    request = endpoint.parse(await exchange.read_body(MAX_BODY_BYTES))
+    request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
+    exchange.record.alias = request.chain.alias if request.chain is not None else None
+    wishes = parse_wishes(exchange.header)
+    question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
     async with exchange.while_client_stays():
-        lookup = await steps.cache.look_up(request, caller, exchange.header(b"cache-control"))
-        exchange.record.cache = lookup.outcome
-        exchange.headers.append((b"x-cache", lookup.outcome.encode()))
-        if lookup.answer is not None:
-            await _replay(exchange, request, lookup.answer)
+        flight, lookup = await _find(exchange, steps, request, wishes, question)
+        if flight is None:
             return
-        hold = await _admit(exchange, steps, caller, request)
         try:
-            if request.stream:
-                await _stream(exchange, steps, request, lookup, hold)
+            lookup = await turn(steps.cache, question, lookup, flight, stream=request.stream)
+            if lookup.answer is not None:
+                _tell_cache(exchange, "shared")
+                await _replay(exchange, request, lookup.answer)
             else:
-                await _complete(exchange, steps, request, lookup, hold)
-        except ApiError as failed:
-            if failed.code in errors.NEVER_ASKED:
-                steps.admission.settle(hold, None, used=False)
-            raise
+                await _ask(exchange, steps, caller, request, lookup, flight)
         finally:
-            # Whatever has not been settled by now broke off.
-            record = exchange.record
-            steps.admission.settle(
-                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
-            )
+            flight.close()
+
+
+async def invalidate(exchange: Exchange, steps: Steps) -> None:
+    """POST /v1/cache/invalidate. Raises ApiError, ClientGoneError."""
+    caller = await _identify(exchange, steps)
+    named = invalidation(await exchange.read_body(MAX_BODY_BYTES))
+    try:
+        await steps.cache.invalidate(scopes_of(caller), named.namespace, named.tags)
+    except (ValkeyUnavailableError, ValkeyReplyError):
+        raise errors.cache_unavailable() from None
+    await exchange.answer_json(
+        200, {"object": "cache.invalidation", "namespace": named.namespace, "tags": named.tags}
+    )
 
 
 async def list_models(exchange: Exchange, steps: Steps) -> None:
     """GET /v1/models. Raises ApiError, ClientGoneError."""
-    await _models(exchange, steps, "/models")
+    caller = await _identify(exchange, steps)
+    await exchange.read_body(0)
+    async with exchange.while_client_stays():
+        answer = await _free(exchange, steps, caller, "/models")
+        aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
+        if answer.status == 200 and (aliases or permissions is not None):
+            await exchange.answer_json(200, listing(answer.value, aliases, permissions))
+        else:
+            await _pass_on(exchange, answer)
 
 
 async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
     """GET /v1/models/{model}. Raises ApiError, ClientGoneError."""
     exchange.record.model = model[:256]
-    await _models(exchange, steps, "/models/" + quote(model, safe=":"))
-
-
-async def _models(exchange: Exchange, steps: Steps, path: str) -> None:
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
     async with exchange.while_client_stays():
-        hold = await _admit(exchange, steps, caller, None)
-        try:
-            answer = await steps.upstream.complete("GET", path, exchange)
-        finally:
-            steps.admission.settle(hold, None, used=False)
-        await _pass_on(exchange, answer)
+        steps.models.check(model, caller)
+        if model in steps.models.aliases(caller):
+            await exchange.answer_json(200, described(model))
+        else:
+            await _pass_on(
+                exchange, await _free(exchange, steps, caller, "/models/" + quote(model, safe=":"))
+            )
+
+
+async def _free(exchange: Exchange, steps: Steps, caller: Caller, path: str) -> Answer:
+    """What is asked of the upstream that costs nothing, and counts as a request all the same."""
+    hold = await _admit(exchange, steps, caller, None)
+    try:
+        return await steps.upstream.complete("GET", path, exchange)
+    finally:
+        steps.admission.settle(hold, None, used=False)
 
 
 async def _identify(exchange: Exchange, steps: Steps) -> Caller:
@@ -101,6 +141,98 @@ async def _identify(exchange: Exchange, steps: Steps) -> Caller:
     record.organization_id = caller.organization_id
     exchange.headers.append((b"openai-organization", caller.organization_id.encode()))
     return caller
+
+
+def _prepare(body: bytes, caller: Caller, steps: Steps, endpoint: Endpoint) -> ApiRequest:
+    """What is asked, with the project's defaults and within its caps, of the models that may answer."""
+    settings = caller.settings
+    check_input(settings.caps, body, caller.project_id)
+    request = endpoint.parse(body, settings.default_model_of(endpoint))
+    return within(settings.caps, steps.models.choose(request, caller), caller.project_id)
+
+
+async def _find(
+    exchange: Exchange, steps: Steps, request: ApiRequest, wishes: Wishes, question: Question | None
+) -> tuple[Flight | None, Lookup]:
+    """Answers from the cache, or with what another request is getting; otherwise begins a flight."""
+    followed = 0
+    while True:
+        lookup = await steps.cache.look_up(question)
+        _tell_cache(exchange, lookup.outcome)
+        if lookup.answer is not None:
+            _tell_model(exchange, request)
+            await _replay(exchange, request, lookup.answer)
+            return None, lookup
+        if wishes.mode == "only":
+            raise errors.not_in_cache()
+        if lookup.slot is None or wishes.mode == "refresh" or followed == MAX_FOLLOWED:
+            return steps.flights.lead(lookup.slot, alone=True), lookup
+        models = () if request.chain is None else request.chain.models
+        follower = steps.flights.follow(lookup.slot, models)
+        if follower is None:
+            flight = steps.flights.lead(lookup.slot, alone=False, models=models)
+            exchange.when_client_leaves = flight.leader_left
+            return flight, lookup
+        if await _follow(exchange, steps, request, follower):
+            return None, lookup
+        followed += 1
+
+
+async def _follow(exchange: Exchange, steps: Steps, request: ApiRequest, follower: Follower) -> bool:
+    """Answers with what another request gets. False when that one failed before anything came of it."""
+    _tell_cache(exchange, "shared")
+    begun = False
+    pings = None
+    try:
+        if not request.stream:
+            await exchange.answer(200, await follower.get())
+            return True
+        exchange.errors_in_stream(request.endpoint.events(request).error_event)
+        pings = Pings(exchange, steps.ping_interval_s)
+        while events := await follower.get():
+            pings.postpone()
+            await exchange.begin_stream()
+            await exchange.write(events)
+            begun = True
+        pings.stop()
+        await exchange.end_stream()
+        return True
+    except LeaderFailedError:
+        if begun:
+            raise errors.upstream_cut() from None
+        return False
+    finally:
+        if pings is not None:
+            pings.stop()
+        follower.leave()
+
+
+def _tell_cache(exchange: Exchange, outcome: CacheOutcome) -> None:
+    exchange.record.cache = outcome
+    exchange.set_header(b"x-cache", outcome.encode())
+
+
+async def _ask(
+    exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest, lookup: Lookup, flight: Flight
+) -> None:
+    """Asks the upstream, on the caller's account, for what the cache does not have."""
+    asked = request if lookup.inputs is None else lookup.inputs.left_to_ask()
+    hold = await _admit(exchange, steps, caller, asked)
+    try:
+        if request.stream:
+            await _stream(exchange, steps, asked, flight, hold)
+        else:
+            await _complete(exchange, steps, asked, lookup, flight, hold)
+    except ApiError as failed:
+        if failed.code in errors.NEVER_ASKED:
+            steps.admission.settle(hold, None, used=False)
+        raise
+    finally:
+        # Whatever has not been settled by now broke off.
+        record = exchange.record
+        steps.admission.settle(
+            hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+        )
 
 
 async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
@@ -124,14 +256,41 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 
 
 async def _complete(
-    exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold
+    exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, flight: Flight, hold: Hold
 ) -> None:
-    answer = await steps.upstream.complete("POST", request.endpoint.path, exchange, request.body)
+    answer = await steps.upstream.complete(
+        "POST",
+        request.endpoint.path,
+        exchange,
+        request.body,
+        chain=request.chain,
+        within_s=hold.caller.settings.caps.timeout_s,
+    )
+    _tell_model(exchange, request)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
-    if lookup.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
-        steps.cache.keep(lookup.slot, answer.body)
+    if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
+        answer = _land(steps, flight, lookup, answer, keep=request.answering == request.model)
     await _pass_on(exchange, answer)
+
+
+def _land(steps: Steps, flight: Flight, lookup: Lookup, answer: Answer, *, keep: bool) -> Answer:
+    """Keeps a complete answer and gives it to whoever follows. Returns it as the caller is to have it."""
+    if flight.slot is None:
+        return answer
+    if lookup.inputs is None:
+        flight.is_kept = keep and steps.cache.keep(flight.slot, answer.body)
+    else:
+        completed = lookup.inputs.completed(answer.value, answer.body)
+        if completed is None:
+            if lookup.outcome == "partial":
+                raise errors.upstream_malformed()
+            return answer
+        body, entries = completed
+        answer = replace(answer, body=body)
+        steps.cache.keep_inputs(flight.slot, entries)
+    flight.land(answer.body)
+    return answer
 
 
 async def _pass_on(exchange: Exchange, answer: Answer) -> None:
@@ -141,28 +300,39 @@ async def _pass_on(exchange: Exchange, answer: Answer) -> None:
     await exchange.answer(answer.status, answer.body, answer.headers)
 
 
-async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, hold: Hold) -> None:
+async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight: Flight, hold: Hold) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
     exchange.errors_in_stream(events.error_event)
-    kept = Kept(lookup)
+    outlet = Outlet(exchange, flight)
     pings = Pings(exchange, steps.ping_interval_s)
     try:
         async with steps.upstream.stream(
-            endpoint.path, exchange, endpoint.body_for_stream(request)
+            endpoint.path,
+            exchange,
+            endpoint.body_for_stream(request),
+            chain=request.chain,
+            within_s=hold.caller.settings.caps.timeout_s,
         ) as upstream:
+            _tell_model(exchange, request)
             await exchange.begin_stream((_processing_ms(exchange),))
             while not events.done and (data := await upstream.readany()):
                 passed = events.feed(data)
-                kept.add(passed)
+                if events.failed:
+                    # Those who follow look for themselves.
+                    flight.close()
                 if events.done:
                     pings.stop()
                     steps.admission.settle(hold, events.usage, used=True, chunks=events.chunks)
-                    await exchange.end_stream(passed)
+                    whole = outlet.complete(passed)
+                    kept = whole and request.answering == request.model
+                    if flight.slot and kept and not events.failed and not events.shortened:
+                        flight.is_kept = steps.cache.keep(flight.slot, whole)
+                    await outlet.end(passed)
                     await _read_to_the_end(upstream)
                 elif passed:
                     pings.postpone()
-                    await exchange.write(passed)
+                    await outlet.write(passed)
     except UpstreamRefusal as refusal:
         pings.stop()
         if exchange.begun:
@@ -173,12 +343,17 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
                 events.error_event(error if isinstance(error, dict) else {"message": str(error)})
             )
         else:
+            _tell_model(exchange, request)
             await _pass_on(exchange, refusal.answer)
         return
     except MalformedStreamError:
         raise errors.upstream_malformed() from None
+    except LeaderFailedError:
+        # The client was too far behind those who follow.
+        raise errors.upstream_cut() from None
     finally:
         pings.stop()
+        outlet.close()
         exchange.record.usage, exchange.record.chunks = events.usage, events.chunks
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
@@ -186,8 +361,6 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, lookup:
             await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
-    elif lookup.slot and not events.shortened and (answer := kept.whole()):
-        steps.cache.keep(lookup.slot, answer)
 
 
 async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
@@ -198,30 +371,14 @@ async def _read_to_the_end(upstream: aiohttp.StreamReader) -> None:
                 pass
 
 
+def _tell_model(exchange: Exchange, request: ApiRequest) -> None:
+    """Which model answers, when the caller left the choice open. Names of chains are ASCII."""
+    if request.chain is not None:
+        exchange.set_header(b"x-gateway-model", request.answering.encode())
+
+
 def _processing_ms(exchange: Exchange) -> Header:
     return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
-
-
-class Kept:
-    """The events of a stream for the cache, as long as they are wanted there and not too many."""
-
-    __slots__ = ("_events", "_size")
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._events: list[bytes] | None = [] if lookup.slot else None
-        self._size = 0
-
-    def add(self, events: bytes) -> None:
-        if self._events is None:
-            return
-        self._size += len(events)
-        if self._size > MAX_ANSWER_BYTES:
-            self._events = None
-        else:
-            self._events.append(events)
-
-    def whole(self) -> bytes | None:
-        return b"".join(self._events) if self._events else None
 
 
 class Pings:

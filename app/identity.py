@@ -11,26 +11,28 @@ from app import errors
 from app.admission.plan import Plan, Scopes, plan
 from app.keys import KeyRecord, hash_key, looks_like_admin_key, looks_like_key
 from app.owners import Owners
+from app.project_settings import DEFAULT_SETTINGS, ProjectSettings
 from app.remembered import Remembered
 from app.table import Table, TableUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is counted for."""
+    """Whom a request is counted for. settings: what its project has chosen."""
 
     key_id: str
     organization_id: str
     project_id: str
     scopes: Scopes
-    _plans: dict[str | None, Plan] = field(default_factory=dict, compare=False, repr=False)
+    settings: ProjectSettings = DEFAULT_SETTINGS
+    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, compare=False, repr=False)
 
-    def plan(self, model: str | None) -> Plan:
-        """What a request to this model is counted against."""
-        named = model if any(name == model for name, _ in self.scopes.models) else None
+    def plan(self, *models: str) -> Plan:
+        """What a request is counted against that these models may answer."""
+        named = tuple(name for name, _ in self.scopes.models if name in models)
         found = self._plans.get(named)
         if found is None:
-            found = self._plans[named] = plan(self.scopes, named)
+            found = self._plans[named] = plan(self.scopes, *named)
         return found
 
 
@@ -92,6 +94,7 @@ class Identity:
                 organization_id=record.organization_id,
                 organization=owners.organization,
             ),
+            settings=owners.settings,
         )
         if len(self._callers) >= MAX_CALLERS:
             self._callers.clear()

@@ -2,7 +2,8 @@
 
 Items of the table: a project is `PROJECT#<id>` / `PROJECT`, its limits for one model
 `PROJECT#<id>` / `RATE_LIMIT#<model>`, an organization `ORG#<id>` / `ORG`; their attributes are those of
-`app/limits.py`. A project that has no item has no keys that work; an organization needs one only for limits.
+`app/limits.py`, a project's also that of `app/project_settings.py`. A project that has no item has no keys
+that work; an organization needs one only for limits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.limits import NO_LIMITS, Limits, parse_limits
+from app.project_settings import DEFAULT_SETTINGS, ProjectSettings, parse_settings
 
 MODEL = "RATE_LIMIT#"
 
@@ -22,6 +24,7 @@ class Owners:
     project: Limits
     models: tuple[tuple[str, Limits], ...]
     organization: Limits
+    settings: ProjectSettings = DEFAULT_SETTINGS
 
 
 def parse_owners(
@@ -44,4 +47,5 @@ def parse_owners(
         project=parse_limits(project),
         models=tuple(sorted(models, key=lambda model: model[0])),
         organization=parse_limits(organization_item) if organization_item else NO_LIMITS,
+        settings=parse_settings(project),
     )

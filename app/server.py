@@ -16,22 +16,27 @@ from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
 from app.body import BodyRoom
-from app.cache import ResponseCache
+from app.cache import Flights, ResponseCache
 from app.endpoints import ENDPOINTS
 from app.errors import ApiError
 from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
 from app.health import Readiness
 from app.identity import Identity
+from app.knowledge import Knowledge
 from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
 from app.metrics import InFlightMetric
+from app.models.alias import parse_aliases
+from app.models.choice import Models
+from app.models.latency import Latencies
 from app.prices import Prices, parse_prices
 from app.settings import Settings
 from app.table import Table
 from app.telemetry import log_event, log_exception, log_request
 from app.upstream import MAX_CONNECTIONS, Upstream
+from app.upstream.standings import Standings
 from app.valkey import Valkey
 from app.vault import Vault
 
@@ -78,7 +83,7 @@ class Application:
     async def _open_parts(self) -> AsyncIterator[None]:
         settings = self._settings
         async with (
-            open_clients(settings.region) as (dynamodb, secretsmanager, sns),
+            open_clients(settings.region) as (dynamodb, secretsmanager, sns, sqs),
             Closing(self._stop.closing_s) as closing,
         ):
             table = Table(dynamodb, settings.table_name)
@@ -100,17 +105,31 @@ class Application:
             ledger = Ledger(valkey, ledger_table, seeding, replica, alerts.notice)
             await ledger.open()
             closing.add("ledger", ledger.close)
-            upstream = Upstream(settings.openai_base_url, vault.openai_key, settings.longest_stream_s)
+            standings = Standings(Latencies())
+            upstream = Upstream(
+                settings.openai_base_url,
+                vault.openai_key,
+                settings.longest_stream_s,
+                standings,
+                settings.deployment_routing,
+            )
             await upstream.open()
             closing.add("upstream", upstream.close)
+            cache = ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url)
+            knowledge = Knowledge(sqs, settings.knowledge_queue_url, table, cache)
+            knowledge.open()
+            closing.add("knowledge", knowledge.close)
+            prices = Prices(parse_prices(settings.model_prices))
             self._steps = Steps(
                 identity=identity,
-                cache=ResponseCache(valkey, settings.response_cache_ttl_s, settings.openai_base_url),
+                models=Models(parse_aliases(settings.model_aliases), prices, standings),
+                cache=cache,
+                flights=Flights(),
                 admission=Admission(
                     valkey,
                     seeding,
                     ledger,
-                    Prices(parse_prices(settings.model_prices)),
+                    prices,
                     longest_s=settings.longest_stream_s,
                     replica=replica,
                 ),
@@ -170,6 +189,9 @@ class Application:
         if (endpoint := _ENDPOINTS.get(path)) is not None:
             _require("POST", method, path)
             await gateway.handle(exchange, steps, endpoint)
+        elif path == "/v1/cache/invalidate":
+            _require("POST", method, path)
+            await gateway.invalidate(exchange, steps)
         elif path == "/v1/models":
             _require("GET", method, path)
             await gateway.list_models(exchange, steps)

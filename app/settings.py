@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.models.alias import parse_aliases
 from app.prices import parse_prices
 
 PREFIX = "GATEWAY_"
+DeploymentRouting = Literal["weight", "fastest"]
 _SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
 _TOPIC_ARN = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
 
@@ -51,6 +53,18 @@ def upstream_url(value: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
         raise ValueError("must use https; http is for this machine's loopback only")
     return value.rstrip("/")
+
+
+def _model_aliases(value: str) -> str:
+    parse_aliases(value)
+    return value
+
+
+def _queue_url(value: str) -> str:
+    upstream_url(value)
+    if not urlsplit(value).path.strip("/"):
+        raise ValueError("names no queue")
+    return value
 
 
 def _model_prices(value: str) -> str:
@@ -93,6 +107,9 @@ class Settings(BaseSettings):
     alert_topic_arn: Annotated[str, Field(pattern=_TOPIC_ARN)] = Field(
         description="the SNS topic that spend alerts go to, the stack output alert_topic_arn"
     )
+    knowledge_queue_url: Annotated[str, AfterValidator(_queue_url)] = Field(
+        description="the SQS queue that tells of new knowledge, the stack output knowledge_queue_url"
+    )
     openai_base_url: Annotated[str, AfterValidator(upstream_url)] = Field(
         description="the API to forward to, for example https://api.openai.com/v1"
     )
@@ -102,6 +119,13 @@ class Settings(BaseSettings):
     )
     requests_per_minute: int = Field(
         ge=1, le=10_000_000, description="the limit of a key that has none of its own, for example 600"
+    )
+    deployment_routing: DeploymentRouting = Field(
+        description="weight or fastest: which of several deployments is asked"
+    )
+    model_aliases: Annotated[str, AfterValidator(_model_aliases)] = Field(
+        description='names that stand for models, for example {} or {"fast": "gpt-5-mini", "best": ["gpt-5", '
+        '"gpt-4.1"]}'
     )
     model_prices: Annotated[str, AfterValidator(_model_prices)] = Field(
         description="prices of models that are yours or not published, for example {} or "

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.aws import DynamoDB
 from app.keys import KeyRecord, key_address, parse_key_item
 from app.owners import MODEL, Owners, parse_owners
+from app.project_settings import ProjectSettings, parse_settings
 
 ANSWER_WITHIN_S = 2.0
 
@@ -78,6 +79,17 @@ class Table:
             return parse_owners(project["Items"], organization.get("Item"))
         except (KeyError, ValueError):
             raise TableUnavailableError("the record of the project or organization is damaged") from None
+
+    async def project(self, project_id: str) -> tuple[str, ProjectSettings] | None:
+        """A project's organization and settings, None when there is no such project."""
+        key = {"pk": {"S": f"PROJECT#{project_id}"}, "sk": {"S": "PROJECT"}}
+        item = (await answered(self._client.get_item(TableName=self._name, Key=key))).get("Item")
+        if item is None:
+            return None
+        try:
+            return item["organization_id"]["S"], parse_settings(item)
+        except (KeyError, ValueError):
+            raise TableUnavailableError("the project's record is damaged") from None
 
     async def check(self) -> None:
         """Reads an item that does not exist: connection, credentials and the table's existence."""

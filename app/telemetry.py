@@ -24,16 +24,18 @@ STANDARD_OUTPUT = 1
 _lines: list[bytes] = []
 _flush_timer: asyncio.TimerHandle | None = None
 
-CacheOutcome = Literal["hit", "miss", "bypass"]
+CacheOutcome = Literal["hit", "partial", "miss", "shared", "bypass"]
+"""partial: some inputs were in the cache. shared: another request's answer, while it came."""
 
 
 @dataclass(slots=True)
 class RequestRecord:
     """What is logged of one request. `started` is of the monotonic clock, in seconds; *_ms are milliseconds.
 
-    usage: what the upstream charged for, so None on a cache hit. first_byte_ms: until the answer began.
-    limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one that was asked
-    last; upstream_attempts: how often one was.
+    model: the one that was asked last. alias: the name that the caller used for it, None: its own.
+    usage: what the upstream charged for, so None on a cache hit or a shared answer. first_byte_ms: until the
+    answer began. limiter: "valkey", or "local" when the shared limit was out of reach. deployment: the one
+    that was asked last; upstream_attempts: how often one was.
     """
 
     request_id: str
@@ -44,6 +46,7 @@ class RequestRecord:
     project_id: str | None = None
     organization_id: str | None = None
     model: str | None = None
+    alias: str | None = None
     stream: bool = False
     cache: CacheOutcome | None = None
     limiter: str | None = None
@@ -75,6 +78,7 @@ class RequestRecord:
             "project_id": self.project_id,
             "key_id": self.key_id,
             "model": self.model,
+            "alias": self.alias,
             "stream": self.stream,
             "cache": self.cache,
             "limiter": self.limiter,

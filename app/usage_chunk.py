@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from app.errors import invalid_request
+from app.members import put_first
 
 # A quote that is escaped belongs to a longer key; text cannot hold the bare form.
 _OPTIONS = re.compile(rb'(?<!\\)"stream_options"\s*:\s*\{')
@@ -23,11 +24,11 @@ def with_usage_chunk(body: bytes, fields: Mapping[str, Any], *, asked_for: bool)
         return body
     options = fields.get("stream_options")
     if options is None and "stream_options" not in fields:
-        return _after(body, body.index(b"{") + 1, b'"stream_options":{' + _ASK + b"}")
+        return put_first(body, body.index(b"{") + 1, b'"stream_options":{' + _ASK + b"}")
     if isinstance(options, dict) and "include_usage" not in options:
         found = list(_OPTIONS.finditer(body))
         if len(found) == 1:
-            edited = _after(body, found[0].end(), _ASK)
+            edited = put_first(body, found[0].end(), _ASK)
             if orjson.loads(edited).get("stream_options", {}).get("include_usage") is True:
                 return edited
     # It says null or false in so many words, or spells the key in an unusual way: written anew, with Python's
@@ -38,10 +39,3 @@ def with_usage_chunk(body: bytes, fields: Mapping[str, Any], *, asked_for: bool)
         return json.dumps(rewritten, separators=(",", ":")).encode()
     except RecursionError:
         raise invalid_request("The request body is nested too deeply.", code="invalid_json") from None
-
-
-def _after(body: bytes, position: int, member: bytes) -> bytes:
-    """`body` with a member put in where an object begins."""
-    rest = body[position:]
-    comma = b"" if rest.lstrip().startswith(b"}") else b","
-    return body[:position] + member + comma + rest

@@ -157,6 +157,7 @@ class Watched:
     replication_group_id: pulumi.Input[str]
     cache_nodes: int
     table_name: pulumi.Input[str]
+    dead_letters_name: pulumi.Input[str]
     nat_gateway_ids: Sequence[pulumi.Input[str]]
     certificate_arn: pulumi.Input[str] | None
     stopped_tasks: Metric
@@ -164,7 +165,8 @@ class Watched:
 
 def service_alarms(watched: Watched) -> list[Alarm]:
     """Everything that people are told of and that rolls nothing back."""
-    return [*_front(watched), *_tasks(watched), *_cache(watched), *_table(watched), *_ways_out(watched)]
+    parts = (_front, _tasks, _cache, _table, _knowledge, _ways_out)
+    return [alarm for part in parts for alarm in part(watched)]
 
 
 def _front(watched: Watched) -> list[Alarm]:
@@ -313,6 +315,21 @@ def _table(watched: Watched) -> list[Alarm]:
             [Metric("AWS/DynamoDB", f"{way}ThrottleEvents", table, "Sum") for way in ("Read", "Write")],
             0,
             "SUM(METRICS())",
+        )
+    ]
+
+
+def _knowledge(watched: Watched) -> list[Alarm]:
+    queue = {"QueueName": watched.dead_letters_name}
+    return [
+        Alarm(
+            "knowledge-not-taken",
+            "New knowledge was not taken notice of, so answers from the cache may be out of date. Look for "
+            "knowledge_waits in the tasks' log, then move the dead letters back to their queue.",
+            [Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "Maximum")],
+            0,
+            period_s=FIVE_MINUTES_S,
+            periods=1,
         )
     ]
 

@@ -22,7 +22,8 @@ WORKLOAD_ACTIONS = (
         "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
     ),
-    *("sns:Publish", "sqs:SendMessage", "ssmmessages:*", "xray:PutTraceSegments"),
+    *("sns:Publish", "sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage", "ssmmessages:*"),
+    "xray:PutTraceSegments",
 )
 """What workloads of this kind do. It grants nothing: a role may do what this and its own policy allow."""
 

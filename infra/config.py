@@ -23,11 +23,13 @@ from infra.config_types import (
     FARGATE_MEMORY_MIB,
     Boolean,
     CacheNodeType,
+    DeploymentRoutingChoice,
     Email,
     EnvironmentName,
     GithubProviderMode,
     Integer,
     LogRetentionDays,
+    ModelAliases,
     ModelPrices,
     NatGatewayMode,
     NetworkChoice,
@@ -109,6 +111,8 @@ class StackConfig(BaseModel):
     openai_base_url: OpenAIBaseUrl
     requests_per_minute: Annotated[Integer, Field(ge=1, le=10_000_000)]
     requests_per_address: Annotated[Integer, Field(ge=100, le=2_000_000_000)]
+    deployment_routing: DeploymentRoutingChoice
+    model_aliases: ModelAliases
     model_prices: ModelPrices
     response_cache_ttl_s: Annotated[Integer, Field(ge=0, le=30 * 86400)]
 

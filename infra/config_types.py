@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from app.models.alias import AliasesError, parse_aliases
 from infra.schedule import EXAMPLE, Floor, ScheduleError, parse_floors
 
 SUBNETS_EXAMPLE = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
@@ -24,6 +25,7 @@ Environment = Literal["staging", "production"]
 GithubProvider = Literal["create", "existing"]
 NatGateways = Literal["none", "one", "per-zone"]
 NetworkMode = Literal["own", "existing"]
+DeploymentRouting = Literal["weight", "fastest"]
 
 # Fargate's task sizes: CPU units -> memory in MiB (AWS, "Task CPU and memory", Fargate task definition
 # differences). The gateway is not memory bound, so the table ends at 16 vCPU as AWS's does.
@@ -161,6 +163,14 @@ def _recovery_days(days: int) -> int:
     return days
 
 
+def _model_aliases(value: str) -> str:
+    try:
+        parse_aliases(value)
+    except AliasesError as wrong:
+        raise refuse(str(wrong), '{"fast": "gpt-5-mini", "best": ["gpt-5", "gpt-4.1"]}') from None
+    return json.dumps(json.loads(value), sort_keys=True, separators=(",", ":"))
+
+
 def _model_prices(value: str) -> str:
     example = '{"my-model": {"input": "0.15", "output": "0.60"}}'
     try:
@@ -219,6 +229,7 @@ UsRegion = Annotated[Region, _one_of(*get_args(Region))]
 EnvironmentName = Annotated[Environment, _one_of(*get_args(Environment))]
 GithubProviderMode = Annotated[GithubProvider, _one_of(*get_args(GithubProvider))]
 NetworkChoice = Annotated[NetworkMode, _one_of(*get_args(NetworkMode))]
+DeploymentRoutingChoice = Annotated[DeploymentRouting, _one_of(*get_args(DeploymentRouting))]
 NatGatewayMode = Annotated[NatGateways, _one_of(*get_args(NatGateways))]
 Email = Annotated[
     str,
@@ -263,6 +274,7 @@ OptionalDigest = Annotated[
 ]
 VpcCidr = Annotated[IPv4Network, BeforeValidator(_vpc_cidr)]
 OpenAIBaseUrl = Annotated[str, AfterValidator(_openai_base_url)]
+ModelAliases = Annotated[str, AfterValidator(_model_aliases)]
 ModelPrices = Annotated[str, AfterValidator(_model_prices)]
 OptionalVpcId = Annotated[
     Annotated[

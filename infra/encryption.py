@@ -92,4 +92,13 @@ def _key_policy(args: EncryptionArgs) -> pulumi.Output[str]:
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
         },
+        {
+            # So does a queue.
+            "Sid": "NoticesOfThisAccountsBuckets",
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
+        },
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns")
+SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns", "sqs")
 """What ECS calls to start a task, and what the gateway calls; S3 and DynamoDB have gateway endpoints."""
 
 

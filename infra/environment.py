@@ -17,6 +17,7 @@ def plain_environment(
     cache_secret_arn: pulumi.Input[str],
     openai_secret_arn: pulumi.Input[str],
     alert_topic_arn: pulumi.Input[str],
+    knowledge_queue_url: pulumi.Input[str],
 ) -> Mapping[str, pulumi.Input[str]]:
     """Names, addresses and numbers: all who may describe the task read them, so no secret is here."""
     return {
@@ -31,8 +32,11 @@ def plain_environment(
         "GATEWAY_CACHE_SECRET_ARN": cache_secret_arn,
         "GATEWAY_OPENAI_SECRET_ARN": openai_secret_arn,
         "GATEWAY_ALERT_TOPIC_ARN": alert_topic_arn,
+        "GATEWAY_KNOWLEDGE_QUEUE_URL": knowledge_queue_url,
         "GATEWAY_OPENAI_BASE_URL": config.openai_base_url,
         "GATEWAY_REQUESTS_PER_MINUTE": str(config.requests_per_minute),
+        "GATEWAY_DEPLOYMENT_ROUTING": config.deployment_routing,
+        "GATEWAY_MODEL_ALIASES": config.model_aliases,
         "GATEWAY_MODEL_PRICES": config.model_prices,
         "GATEWAY_RESPONSE_CACHE_TTL_S": str(config.response_cache_ttl_s),
         "GATEWAY_LONGEST_STREAM_S": str(config.longest_stream_s),

@@ -10,6 +10,7 @@ from infra.cache import Cache
 from infra.cluster import Cluster
 from infra.encryption import Encryption
 from infra.existing_network import ExistingNetwork
+from infra.knowledge import Knowledge
 from infra.logs import Logs
 from infra.network import Network
 from infra.registry import Registry
@@ -42,6 +43,7 @@ class State:
 
     vault: Vault
     storage: Storage
+    knowledge: Knowledge
     cache: Cache
 
 

@@ -30,6 +30,7 @@ def export(
         "repository_url": tasks.registry.repository_url,
         "table_name": kept.storage.table_name,
         "bucket_name": kept.storage.bucket_name,
+        "knowledge_queue_url": kept.knowledge.queue_url,
         "log_group_name": base.logs.gateway.name,
         "cache_endpoint": pulumi.Output.format("{0}:{1}", kept.cache.host, kept.cache.port),
         "cache_user_id": kept.cache.gateway_user_id,

@@ -25,6 +25,7 @@ class RolesArgs:
     table_arn: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
     alert_topic_arn: pulumi.Input[str]
+    knowledge_queue_arn: pulumi.Input[str]
 
 
 class Roles(pulumi.ComponentResource):
@@ -106,5 +107,6 @@ def _task(args: RolesArgs) -> pulumi.Output[str]:
             [pulumi.Output.concat(args.bucket_arn, "/", RECORDS_PREFIX, "*")],
         ),
         allow("TellPeople", ["sns:Publish"], [args.alert_topic_arn]),
+        allow("HearOfKnowledge", ["sqs:DeleteMessage", "sqs:ReceiveMessage"], [args.knowledge_queue_arn]),
     ]
     return document(*statements)

@@ -24,6 +24,7 @@ from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
 from infra.firewall import Firewall, FirewallArgs
 from infra.image import Image, ImageArgs
+from infra.knowledge import Knowledge, KnowledgeArgs
 from infra.layers import Compute, Foundation, State
 from infra.logs import LogNames, Logs, LogsArgs
 from infra.networking import interface_endpoints, place
@@ -172,7 +173,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
 
 
 def state(config: StackConfig, base: Foundation) -> State:
-    """Secrets, table and bucket, and the cache, whose user gets its password when it is made."""
+    """Secrets, table, bucket and its queue, and the cache, whose user gets its password when it is made."""
     vault = Vault(
         "vault",
         VaultArgs(
@@ -188,6 +189,16 @@ def state(config: StackConfig, base: Foundation) -> State:
             key_arn=base.encryption.key_arn,
             records_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
+        ),
+        base.on_aws,
+    )
+    knowledge = Knowledge(
+        "knowledge",
+        KnowledgeArgs(
+            account_id=base.account_id,
+            key_arn=base.encryption.key_arn,
+            bucket_name=storage.bucket_name,
+            bucket_arn=storage.bucket_arn,
         ),
         base.on_aws,
     )
@@ -207,7 +218,7 @@ def state(config: StackConfig, base: Foundation) -> State:
         ),
         base.on_aws,
     )
-    return State(vault, storage, cache)
+    return State(vault, storage, knowledge, cache)
 
 
 def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State) -> Compute:
@@ -239,6 +250,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
             table_arn=kept.storage.table_arn,
             bucket_arn=kept.storage.bucket_arn,
             alert_topic_arn=base.alerts.topic_arn,
+            knowledge_queue_arn=kept.knowledge.queue_arn,
         ),
         base.on_aws,
     )
@@ -272,6 +284,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 cache_secret_arn=kept.vault.cache_arn,
                 openai_secret_arn=kept.vault.openai_arn,
                 alert_topic_arn=base.alerts.topic_arn,
+                knowledge_queue_url=kept.knowledge.queue_url,
             ),
             secrets=secret_environment(pepper_secret_arn=kept.vault.pepper_arn),
             region=config.region,

@@ -45,6 +45,7 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
         replication_group_id=kept.cache.replication_group_id,
         cache_nodes=cache_nodes,
         table_name=kept.storage.table_name,
+        dead_letters_name=kept.knowledge.dead_letters_name,
         nat_gateway_ids=base.network.nat_gateway_ids,
         certificate_arn=front.certificate_arn,
         stopped_tasks=stopped.metric,

@@ -41,6 +41,8 @@ class Answers(mocks.Mocks):
                 return {"arn": self._deployed, "arnWithoutRevision": family, "revision": 1}
             case "Topic":
                 return {"arn": f"arn:aws:sns:{self.region}:{ACCOUNT}:{args.name}-1234567"}
+            case "Queue":
+                return {"url": f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{args.name}-1234567"}
             case "LogGroup":
                 return {"arn": f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:{inputs['name']}"}
             case "OpenIdConnectProvider":

@@ -18,6 +18,7 @@ HOURS = 730
 
 CENT = Decimal("0.01")
 MIB_PER_GB = 1024
+POLL_S = 20
 CPU_UNITS = 1024
 
 
@@ -89,7 +90,7 @@ def estimate(graph: Graph, prices: Prices, traffic: Traffic, tasks: int | None =
     Raises UnknownPriceError for a size that has no price.
     """
     running = fewest_tasks(graph) if tasks is None else tasks
-    items = _tasks(graph, prices, running)
+    items = [*_tasks(graph, prices, running), *_queues(graph, prices, running)]
     for rule in (_balancers, _gateways, _endpoints, _caches, _monthly, _web_acls):
         items += rule(graph, prices)
     items += _traffic(graph, prices, traffic)
@@ -140,6 +141,13 @@ def _tasks(graph: Graph, prices: Prices, tasks: int) -> list[Item]:
             ),
         ]
     return items
+
+
+def _queues(graph: Graph, prices: Prices, tasks: int) -> list[Item]:
+    """Each task asks the queue that is not one of dead letters, always, with calls that wait POLL_S."""
+    asked = [queue for queue in of_type(graph, "sqs/queue:Queue") if queue.get("redrivePolicy")]
+    polls = Decimal(len(asked) * tasks * HOURS * 3600) / POLL_S / 1_000_000
+    return [Item("knowledge queue", polls, "million calls", prices.of("queue_requests_million"))]
 
 
 def _balancers(graph: Graph, prices: Prices) -> list[Item]:
@@ -277,5 +285,6 @@ PRICED = {
     "kms/key:Key",
     "lb/loadBalancer:LoadBalancer",
     "secretsmanager/secret:Secret",
+    "sqs/queue:Queue",
     "wafv2/webAcl:WebAcl",
 }

@@ -21,6 +21,7 @@ POLICIES = {
     "secretsmanager/secretPolicy:SecretPolicy": "policy",
     "ecr/repositoryPolicy:RepositoryPolicy": "policy",
     "sns/topicPolicy:TopicPolicy": "policy",
+    "sqs/queuePolicy:QueuePolicy": "policy",
     "cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
 }
 

@@ -10,6 +10,7 @@ KEY_PATHS: dict[str, tuple[str | int, ...]] = {
     "elasticache/replicationGroup:ReplicationGroup": ("kmsKeyId",),
     "secretsmanager/secret:Secret": ("kmsKeyId",),
     "sns/topic:Topic": ("kmsMasterKeyId",),
+    "sqs/queue:Queue": ("kmsMasterKeyId",),
 }
 
 # What turns encryption on, where naming a key alone does not.

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from app import errors
-from app.admission import refusals, script
+from app.admission import chained, refusals, script
 from app.admission.charge import Bounds, bounds, estimate
 from app.admission.plan import Plan, costs
 from app.admission.rates import LocalLimits
@@ -77,10 +77,14 @@ class Admission:
 
     async def reserve(self, caller: Caller, request_id: str, request: ApiRequest | None) -> Hold:
         """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
-        plan = caller.plan(request.model if request is not None else None)
+        chain = request.chain if request is not None else None
+        models = () if request is None else (request.model,) if chain is None else chain.models
+        plan = caller.plan(*models)
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
+        if request is not None and chain is not None:
+            most, money = chained.reservation(request, chain, self._prices)
         hold = Hold(caller, request_id, request, price, most, "", "valkey", [])
         terms = script.Terms(
             plan,
@@ -120,13 +124,19 @@ class Admission:
         if hold.settled:
             return
         request = hold.request
-        if request is None or not (used or usage):
+        chain = request.chain if request is not None else None
+        given_up = chain is not None and bool(chain.given_up)
+        if request is None or not (used or usage or given_up):
             self._release(hold)
             return
+        if chain is not None:
+            hold.most, hold.price = chained.answered(request, chain, self._prices)
         elapsed_s = time.monotonic() - hold.began
         if usage is None:
-            usage = estimate(request, hold.most, chunks, elapsed_s)
+            usage = estimate(request, hold.most, chunks, elapsed_s) if used else Usage(0, 0, 0)
         money = hold.price.cost(usage) if hold.price is not None else 0
+        if chain is not None and given_up:
+            usage, money = chained.with_given_up(usage, money, request, chain, self._prices)
         record = self._record(hold, "broken_off" if broken_off else "answered", usage, money)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
 
@@ -184,7 +194,7 @@ class Admission:
             project_id=caller.project_id,
             key_id=caller.key_id,
             endpoint=request.endpoint.path if request is not None else "",
-            model=request.model if request is not None else "",
+            model=request.answering if request is not None else "",
             replica=self._replica,
             outcome=outcome,
             prompt_tokens=usage.prompt_tokens,

@@ -82,15 +82,15 @@ class Scopes:
     organization: Limits
 
 
-def plan(scopes: Scopes, model: str | None) -> Plan:
-    """The plan for a request to `model`, None for a request without one."""
+def plan(scopes: Scopes, *models: str | None) -> Plan:
+    """The plan for a request that these models may answer, none for a request without a model."""
     parts = [
         (f"k:{scopes.key_id}", "this API key", scopes.key),
         (f"p:{scopes.project_id}", f"project {scopes.project_id}", scopes.project),
         ("o", f"organization {scopes.organization_id}", scopes.organization),
     ]
     for name, limits in scopes.models:
-        if name == model:
+        if name in models:
             parts.append((f"m:{scopes.project_id}:{name}", f"{name} in project {scopes.project_id}", limits))
     return Plan(
         rates=tuple(rate for name, scope, limits in parts for rate in _rates(name, scope, limits)),

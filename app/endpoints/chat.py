@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -34,9 +33,10 @@ MAX_MESSAGES = 4096
 
 class ChatCompletions(Endpoint):
     path = "/chat/completions"
+    answer_tokens_fields = ("max_completion_tokens", "max_tokens")
+    takes_stop = True
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("messages") is None:
@@ -61,9 +61,11 @@ class ChatCompletions(Endpoint):
 
     def is_repeatable(self, request: ApiRequest) -> bool:
         fields = request.fields
-        if fields.get("store") or fields.get("web_search_options") is not None:
-            return False
-        return fields.get("temperature") == 0 or fields.get("seed") is not None
+        asked_for = fields.get("temperature") == 0 or fields.get("seed") is not None
+        return asked_for and self.is_pure(request)
+
+    def is_pure(self, request: ApiRequest) -> bool:
+        return not request.fields.get("store") and request.fields.get("web_search_options") is None
 
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)

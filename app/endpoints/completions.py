@@ -1,8 +1,8 @@
 """POST /v1/completions. Bounds of fields are those of OpenAI's API reference."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.endpoints.inputs import count_inputs
@@ -27,9 +27,11 @@ from app.validate import (
 
 class Completions(Endpoint):
     path = "/completions"
+    answer_tokens_fields = ("max_tokens",)
+    unasked_answer_tokens = 16
+    takes_stop = True
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         stream = fields.get("stream") is True
@@ -53,6 +55,9 @@ class Completions(Endpoint):
 
     def is_repeatable(self, request: ApiRequest) -> bool:
         return request.fields.get("temperature") == 0 or request.fields.get("seed") is not None
+
+    def is_pure(self, request: ApiRequest) -> bool:  # noqa: ARG002
+        return True
 
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)

@@ -1,8 +1,8 @@
 """POST /v1/embeddings. Bounds of fields are those of OpenAI's API reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.endpoints.inputs import count_inputs
@@ -22,9 +22,10 @@ MAX_DIMENSIONS = 2**20
 
 class Embeddings(Endpoint):
     path = "/embeddings"
+    # Vectors of different models cannot be compared.
+    takes_fallbacks = False
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("input") is None:
@@ -46,6 +47,13 @@ class Embeddings(Endpoint):
 
     def is_repeatable(self, request: ApiRequest) -> bool:  # noqa: ARG002
         return True
+
+    def inputs_of(self, request: ApiRequest) -> Sequence[object] | None:
+        if not _FIELDS.keys() >= request.fields.keys():
+            # What a field means that is not known here may depend on all inputs together.
+            return None
+        value = request.fields["input"]
+        return value if isinstance(value, list) and isinstance(value[0], str | list) else [value]
 
 
 EMBEDDINGS = Embeddings()

@@ -1,8 +1,8 @@
 """POST /v1/moderations, which is free of charge and tells no usage."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -15,8 +15,7 @@ MAX_INPUTS = 2048
 class Moderations(Endpoint):
     path = "/moderations"
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         asked = fields.get("input")
         if asked is None:

@@ -7,7 +7,6 @@ and on tools that run there; such a request says that its cost has no bound of i
 from collections.abc import Mapping
 from typing import Any
 
-from app.body import json_object
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -39,9 +38,9 @@ _TOOLS_OF_THE_CALLER = frozenset(
 
 class Responses(Endpoint):
     path = "/responses"
+    answer_tokens_fields = ("max_output_tokens",)
 
-    def parse(self, body: bytes) -> ApiRequest:
-        fields = json_object(body)
+    def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         check_fields(fields, _FIELDS)
         require_model(fields)
         if fields.get("input") is None and all(fields.get(name) is None for name in _KEPT_UPSTREAM):
@@ -79,11 +78,13 @@ class Responses(Endpoint):
         return answer.get("status") == "completed" and answer.get("error") is None
 
     def is_repeatable(self, request: ApiRequest) -> bool:
+        return request.fields.get("temperature") == 0 and self.is_pure(request)
+
+    def is_pure(self, request: ApiRequest) -> bool:
         fields = request.fields
         # A response is stored upstream unless the request says otherwise, which is a side effect.
         return (
-            fields.get("temperature") == 0
-            and fields.get("store") is False
+            fields.get("store") is False
             and fields.get("conversation") is None
             and request.unbounded_param is None
         )

@@ -1,25 +1,32 @@
 """One request upstream: pooled connections, one deadline over all attempts, our key instead of the caller's.
 
 Only headers on a list cross in either direction. The upstream's word on the gateway's own key (401) never
-reaches the caller; its other refusals do, as they are. Once an answer has begun nothing is asked again.
+reaches the caller; its other refusals do, as they are. When one model of a chain cannot answer, the next is
+asked. Once an answer has begun nothing is asked again.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import aiohttp
 
 from app import errors
+from app.endpoints.endpoint import Chain
 from app.errors import ApiError
 from app.exchange import Exchange
+from app.members import with_members
+from app.models.latency import kind_of
 from app.secret_values import Deployment
+from app.settings import DeploymentRouting
 from app.upstream import retries
 from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
 from app.upstream.retries import RetryBudget
 from app.upstream.routes import Route, Routes
+from app.upstream.standings import Standings
 from app.vault import RotatingSecret
 
 MAX_CONNECTIONS = 1000
@@ -34,14 +41,32 @@ _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is asked. deadline: of the loop's clock, for all attempts together."""
+    """What is asked. began: of the loop's clock. within_s: for all attempts together."""
 
     method: str
     path: str
     body: bytes | None
+    stream: bool
+    chain: Chain | None
     exchange: Exchange
     began: float
-    deadline: float
+    within_s: float
+
+    @property
+    def deadline(self) -> float:
+        return self.began + self.within_s
+
+    @property
+    def model(self) -> str:
+        return self.exchange.record.model or ""
+
+    def patience_s(self) -> float | None:
+        """How long the model may take to begin before the next one is asked, None: no such bound."""
+        return self.chain.first_byte_within_s if self.chain is not None and self.chain.following else None
+
+
+class _TooSlow(Exception):  # noqa: N818 (nobody is told)
+    """The model did not begin its answer in time, and another is to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +86,15 @@ class Upstream:
     """One pool of connections to the deployments of the secret, open between `open` and `close`."""
 
     def __init__(
-        self, base_url: str, deployments: RotatingSecret[tuple[Deployment, ...]], longest_s: float
+        self,
+        base_url: str,
+        deployments: RotatingSecret[tuple[Deployment, ...]],
+        longest_s: float,
+        standings: Standings,
+        routing: DeploymentRouting = "weight",
     ) -> None:
-        self._routes = Routes(deployments, base_url)
+        self._standings = standings
+        self._routes = Routes(deployments, base_url, standings.latencies if routing == "fastest" else None)
         self._budget = RetryBudget()
         self._longest_s = longest_s
         self._session: aiohttp.ClientSession | None = None
@@ -92,32 +123,50 @@ class Upstream:
         """Which of our keys are refused, for people; None when none is."""
         return self._routes.trouble
 
-    async def complete(self, method: str, path: str, exchange: Exchange, body: bytes | None = None) -> Answer:
-        """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see."""
-        call = self._call(method, path, exchange, body)
+    async def complete(
+        self,
+        method: str,
+        path: str,
+        exchange: Exchange,
+        body: bytes | None = None,
+        *,
+        chain: Chain | None = None,
+        within_s: float | None = None,
+    ) -> Answer:
+        """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see.
+
+        within_s: the time that the caller's project has, if that is less than the gateway's.
+        """
+        call = self._call(method, path, exchange, body, chain, within_s)
         reply: _Reply | None = None
         try:
-            async with asyncio.timeout(self._longest_s):
+            async with asyncio.timeout_at(call.deadline):
                 reply = await self._send(call)
                 return await reply.answer()
         except _FAILURES as failure:
-            raise self._refusal(failure) from None
+            raise self._refusal(failure, call) from None
         finally:
             _finish(call, reply)
 
     @asynccontextmanager
     async def stream(
-        self, path: str, exchange: Exchange, body: bytes
+        self,
+        path: str,
+        exchange: Exchange,
+        body: bytes,
+        *,
+        chain: Chain | None = None,
+        within_s: float | None = None,
     ) -> "AsyncIterator[aiohttp.StreamReader]":
         """Calls for server-sent events; what is read within the block has the same deadline.
 
         Raises UpstreamRefusal, and ApiError, from reading as well: upstream_cut when the connection ends
         before the body does.
         """
-        call = self._call("POST", path, exchange, body)
+        call = self._call("POST", path, exchange, body, chain, within_s, stream=True)
         reply: _Reply | None = None
         try:
-            async with asyncio.timeout(self._longest_s):
+            async with asyncio.timeout_at(call.deadline):
                 reply = await self._send(call)
                 if reply.response.status != 200:
                     raise UpstreamRefusal(await reply.answer())
@@ -125,20 +174,30 @@ class Upstream:
                     raise errors.upstream_malformed()
                 yield reply.response.content
         except _FAILURES as failure:
-            raise self._refusal(failure) from None
+            raise self._refusal(failure, call) from None
         finally:
             _finish(call, reply)
 
-    def _call(self, method: str, path: str, exchange: Exchange, body: bytes | None) -> _Call:
-        now = asyncio.get_running_loop().time()
-        return _Call(method, path, body, exchange, now, now + self._longest_s)
+    def _call(
+        self,
+        method: str,
+        path: str,
+        exchange: Exchange,
+        body: bytes | None,
+        chain: Chain | None,
+        within_s: float | None,
+        *,
+        stream: bool = False,
+    ) -> _Call:
+        within_s = self._longest_s if within_s is None else min(within_s, self._longest_s)
+        return _Call(method, path, body, stream, chain, exchange, asyncio.get_running_loop().time(), within_s)
 
-    def _refusal(self, failure: Exception) -> ApiError:
+    def _refusal(self, failure: Exception, call: _Call) -> ApiError:
         match failure:
             case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
                 return errors.upstream_unreachable()
             case TimeoutError():
-                return errors.upstream_too_slow(self._longest_s)
+                return errors.upstream_too_slow(call.within_s, capped=call.within_s < self._longest_s)
             case aiohttp.ClientResponseError():
                 return errors.upstream_malformed()
             case _:
@@ -147,7 +206,7 @@ class Upstream:
 
     async def _send(self, call: _Call) -> _Reply:
         self._budget.request_began()
-        route = self._routes.pick()
+        route = self._routes.pick(kind=self._kind(call))
         if route is None:
             raise errors.no_openai_key()
         tried: list[Route] = []
@@ -162,17 +221,29 @@ class Upstream:
                     raise
                 route = following
                 continue
+            except _TooSlow:
+                call = self._ask_next_model(call)
+                route, tried = self._routes.pick(kind=self._kind(call)) or route, []
+                continue
             status, headers = reply.response.status, reply.response.headers
             if status == 401:
                 route = await self._next_key(route, tried)
                 continue
             if reply.body is None:
                 route.worked()
+                if call.chain is not None:
+                    self._standings.worked(call.model)
                 return reply
             out_of_quota = status == 429 and error_code(reply.body) in retries.OUT_OF_QUOTA
             route.failed(retries.told_wait_s(headers), out_of_quota=out_of_quota)
             if not retries.is_retried(status, headers):
                 return reply
+            if call.chain is not None and not out_of_quota and self._routes.other(tried) is None:
+                self._standings.failed(call.model, retries.told_wait_s(headers))
+                if call.chain.following and self._budget.take():
+                    call = self._ask_next_model(call)
+                    route, tried = self._routes.pick(kind=self._kind(call)) or route, []
+                    continue
             following = await self._next(call, tried, headers, same_again=not out_of_quota)
             if following is None:
                 return reply
@@ -187,14 +258,20 @@ class Upstream:
         record.deployment = route.deployment.name
         # What the attempt before was answered says nothing of this one, which may be charged.
         record.upstream_status = None
-        response = await self._session.request(
-            call.method,
-            route.url + call.path,
-            data=call.body,
-            headers=_request_headers(call.exchange, route.deployment.key, call.body),
-            allow_redirects=False,
+        asked_at = asyncio.get_running_loop().time()
+        response = await self._begun(
+            call,
+            self._session.request(
+                call.method,
+                route.url + call.path,
+                data=call.body,
+                headers=_request_headers(call.exchange, route.deployment.key, call.body),
+                allow_redirects=False,
+            ),
         )
         record.upstream_status = response.status
+        if response.status == 200:
+            self._measure(call, route, asyncio.get_running_loop().time() - asked_at)
         request_id = response.headers.get("x-request-id")
         record.upstream_request_id = request_id[:200] if request_id else None
         if response.status == 401:
@@ -205,6 +282,40 @@ class Upstream:
             finally:
                 response.close()
         return _Reply(response, route)
+
+    async def _begun(
+        self, call: _Call, asking: Coroutine[Any, Any, aiohttp.ClientResponse]
+    ) -> aiohttp.ClientResponse:
+        """The answer, once it has begun. Raises _TooSlow when another model is to be asked instead."""
+        patience_s = call.patience_s()
+        if patience_s is None:
+            return await asking
+        task = asyncio.ensure_future(asking)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=patience_s)
+            if not done and self._budget.take():
+                self._give_up(call, patience_s)
+                raise _TooSlow
+            return await task
+        finally:
+            # When it was given up, or the client has left: its connection goes, which stops the work.
+            task.cancel()
+
+    def _measure(self, call: _Call, route: Route, after_s: float) -> None:
+        self._routes.began(route, self._kind(call), after_s)
+        if call.chain is not None:
+            self._standings.latencies.began(call.model, _model_kind(call), after_s)
+
+    def _give_up(self, call: _Call, after_s: float) -> None:
+        """Too slow is a failure, and it took at least as long as it was given."""
+        if call.chain is not None:
+            call.chain.given_up += ((call.model, after_s),)
+        self._standings.failed(call.model)
+        self._standings.latencies.began(call.model, _model_kind(call), after_s)
+
+    def _kind(self, call: _Call) -> str:
+        """What the latency of deployments is compared by."""
+        return f"{call.model} {_model_kind(call)}" if self._routes.measured else ""
 
     async def _next(
         self,
@@ -238,6 +349,19 @@ class Upstream:
         if following is None:
             raise errors.openai_key_refused()
         return following
+
+    def _ask_next_model(self, call: _Call) -> _Call:
+        """The call to the next model of its chain, which there is."""
+        chain = call.chain
+        assert chain is not None  # noqa: S101
+        following = chain.following[0]
+        body = with_members(call.body or b"", {"model": chain.answering}, {"model": following})
+        chain.answering = call.exchange.record.model = following
+        return replace(call, body=body)
+
+
+def _model_kind(call: _Call) -> str:
+    return kind_of(call.path, stream=call.stream)
 
 
 def _finish(call: _Call, reply: _Reply | None) -> None:

@@ -1,4 +1,5 @@
-"""Which deployment a call goes to: by weight, around those that cool down or whose key was refused.
+"""Which deployment a call goes to: by weight or the fastest, around those that cool down or whose key was
+refused.
 
 A rotation takes effect with the next call. The keys of before are kept and used when all of now are refused,
 until they are refused themselves: so a rotation to a key that does not work, or not yet, interrupts nothing.
@@ -9,6 +10,7 @@ import random
 import time
 from collections.abc import Collection
 
+from app.models.latency import Latencies
 from app.secret_values import Deployment
 from app.telemetry import log_event
 from app.vault import RotatingSecret
@@ -22,26 +24,18 @@ REFUSED_S = 20.0
 """How long a refused key is left alone, before it is tried again by one call."""
 
 
-class Route:
-    """A deployment and how it fares. All times are of the monotonic clock."""
+class Cooldown:
+    """How long something that failed is left alone. All times are of the monotonic clock."""
 
-    __slots__ = ("_failures", "cool_until", "deployment", "refused", "refused_until", "url")
+    __slots__ = ("_failures", "cool_until")
 
-    def __init__(self, deployment: Deployment, default_url: str) -> None:
-        self.deployment = deployment
-        self.url = deployment.base_url or default_url
+    def __init__(self) -> None:
         self._failures = 0
         self.cool_until = 0.0
-        self.refused = False
-        self.refused_until = 0.0
 
     def worked(self) -> None:
-        """It answered: not about its rate, its key or a failure of its own."""
         self._failures = 0
         self.cool_until = 0.0
-        if self.refused:
-            log_event("upstream_key_accepted", deployment=self.deployment.name)
-            self.refused = False
 
     def failed(self, told_wait_s: float | None = None, *, out_of_quota: bool = False) -> None:
         """It cools down as long as it told, otherwise longer with each failure in a row."""
@@ -55,11 +49,40 @@ class Route:
         self.cool_until = max(self.cool_until, time.monotonic() + cooldown_s)
 
 
-class Routes:
-    """The deployments of the secret, as of its last good value."""
+class Route(Cooldown):
+    """A deployment and how it fares."""
 
-    def __init__(self, secret: RotatingSecret[tuple[Deployment, ...]], default_url: str) -> None:
+    __slots__ = ("deployment", "refused", "refused_until", "url")
+
+    def __init__(self, deployment: Deployment, default_url: str) -> None:
+        super().__init__()
+        self.deployment = deployment
+        self.url = deployment.base_url or default_url
+        self.refused = False
+        self.refused_until = 0.0
+
+    def worked(self) -> None:
+        """It answered: not about its rate, its key or a failure of its own."""
+        super().worked()
+        if self.refused:
+            log_event("upstream_key_accepted", deployment=self.deployment.name)
+            self.refused = False
+
+
+class Routes:
+    """The deployments of the secret, as of its last good value.
+
+    latencies: how soon answers began, when the fastest is to be asked; None: each is asked by its weight.
+    """
+
+    def __init__(
+        self,
+        secret: RotatingSecret[tuple[Deployment, ...]],
+        default_url: str,
+        latencies: Latencies | None = None,
+    ) -> None:
         self._secret = secret
+        self._latencies = latencies
         self._default_url = default_url
         self._seen: tuple[Deployment, ...] | None = None
         self._current: list[Route] = []
@@ -94,8 +117,9 @@ class Routes:
         kept = "; the keys of before the rotation are in use" if self._former else ""
         return f"the upstream refuses the key of {', '.join(refused)}{kept}"
 
-    def pick(self, refused: Collection[Route] = ()) -> Route | None:
-        """Where a call goes, None when nowhere. `refused`: whose keys this call has found refused.
+    def pick(self, refused: Collection[Route] = (), kind: str = "") -> Route | None:
+        """Where a call goes, None when nowhere. `refused`: whose keys this call has found refused. `kind`: of
+        the call, as its latency is measured.
 
         When all that are left cool down, the one that is soonest through.
         """
@@ -112,7 +136,7 @@ class Routes:
         if not left:
             return None
         warm = [route for route in left if route.cool_until <= now]
-        picked = _by_weight(warm) if warm else min(left, key=lambda route: route.cool_until)
+        picked = self._one_of(warm, kind) if warm else min(left, key=lambda route: route.cool_until)
         if picked.refused:
             # One call finds out; the others go on with what works.
             picked.refused_until = now + REFUSED_S
@@ -124,6 +148,22 @@ class Routes:
         able = (route for route in self._current if not route.refused and route.cool_until <= now)
         left = [route for route in able if route not in tried]
         return _by_weight(left) if left else None
+
+    @property
+    def measured(self) -> bool:
+        """Whether it matters how soon their answers begin."""
+        return self._latencies is not None and len(self._current) > 1
+
+    def began(self, route: Route, kind: str, after_s: float) -> None:
+        """A call's answer began."""
+        if self._latencies is not None and self.measured:
+            self._latencies.began(route.deployment.name, kind, after_s)
+
+    def _one_of(self, routes: list[Route], kind: str) -> Route:
+        if self._latencies is not None and len(routes) > 1:
+            names = self._latencies.fastest([route.deployment.name for route in routes], kind)
+            routes = [route for route in routes if route.deployment.name in names]
+        return _by_weight(routes)
 
     def refuse(self, route: Route) -> None:
         """The upstream does not accept its key."""

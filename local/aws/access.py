@@ -38,6 +38,8 @@ def needed(call: Call) -> list[AccessRequest]:
     action = f"{prefix}:{call.operation}"
     if call.service == "dynamodb":
         return _dynamodb(call, action)
+    if call.service == "sqs" and (url := call.parameters.get("QueueUrl")):
+        return [_request(call, action.removesuffix("Batch"), _arn(call, "sqs", url.rpartition("/")[2]))]
     if call.service == "logs" and (group := call.parameters.get("logGroupName")):
         stream = call.parameters.get("logStreamName")
         suffix = f"log-stream:{stream}" if stream else ""

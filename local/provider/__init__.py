@@ -27,6 +27,7 @@ from local.provider import (
     s3_bucket_settings,
     secretsmanager,
     sns,
+    sqs,
     wafv2,
 )
 
@@ -52,6 +53,7 @@ SERVICES = (
     s3_bucket_settings,
     secretsmanager,
     sns,
+    sqs,
     wafv2,
 )
 """The modules whose handlers are registered; a new service is added here."""

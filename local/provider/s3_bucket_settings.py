@@ -50,6 +50,26 @@ def lifecycle(request: ResourceRequest) -> Created:
     return _put(request, "put_bucket_lifecycle_configuration", LifecycleConfiguration=rules)
 
 
+@resource("aws:s3/bucketNotification:BucketNotification")
+def notification(request: ResourceRequest) -> Created:
+    queues = []
+    for queue in request.get("queues", []):
+        rules = [
+            {"Name": name, "Value": queue[key]}
+            for name, key in (("prefix", "filterPrefix"), ("suffix", "filterSuffix"))
+            if queue.get(key)
+        ]
+        queues.append(
+            {
+                "QueueArn": queue["queueArn"],
+                "Events": queue["events"],
+                "Filter": {"Key": {"FilterRules": rules}},
+            }
+        )
+    configuration = {"QueueConfigurations": queues}
+    return _put(request, "put_bucket_notification_configuration", NotificationConfiguration=configuration)
+
+
 def _put(request: ResourceRequest, operation: str, **setting: Any) -> Created:
     request.call("s3", operation, Bucket=request["bucket"], **setting)
     return Created(str(request["bucket"]))

@@ -17,6 +17,7 @@ from app.admission.script import keys
 from app.endpoints import CHAT_COMPLETIONS
 from app.limits import NO_LIMITS, Limits, limits_attributes
 from app.prices import Prices
+from app.project_settings import ProjectSettings, settings_attribute
 from tests.app.conftest import PEPPER, TABLE, Aws
 from tests.servers import ValkeyServer, until
 
@@ -50,9 +51,15 @@ class Account:
             self.limit_organization(self.organization_limits)
 
     def limit_project(self, limits: Limits, status: str = "active") -> None:
-        self._put(
-            f"PROJECT#{self.project_id}", "PROJECT", {"status": {"S": status}, **limits_attributes(limits)}
-        )
+        self._put_project({"status": {"S": status}, **limits_attributes(limits)})
+
+    def choose(self, settings: ProjectSettings) -> None:
+        attributes = {**limits_attributes(self.limits), **settings_attribute(settings)}
+        self._put_project({"status": {"S": "active"}, **attributes})
+
+    def _put_project(self, attributes: dict[str, Any]) -> None:
+        organization = {"organization_id": {"S": self.organization_id}}
+        self._put(f"PROJECT#{self.project_id}", "PROJECT", {**organization, **attributes})
 
     def limit_model(self, model: str, limits: Limits) -> None:
         self._put(f"PROJECT#{self.project_id}", f"RATE_LIMIT#{model}", limits_attributes(limits))

@@ -14,6 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from app.admin.issue import issue
+from app.valkey import Valkey
 from local.aws.repairs.dynamodb import repair as repair_dynamodb
 from tests.app.leaks import secrets_in
 from tests.servers import Program, ValkeyServer, running
@@ -33,6 +34,7 @@ class Aws:
     endpoint_url: str
     openai_secret_arn: str
     cache_secret_arn: str
+    knowledge_queue_url: str
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -124,7 +126,7 @@ def valkey() -> Iterator[ValkeyServer]:
 
 def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
     """Makes the gateway's table and secrets."""
-    local = Aws(endpoint_url, "", "")
+    local = Aws(endpoint_url, "", "", "")
     local.client("dynamodb").create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -147,6 +149,7 @@ def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
     local.cache_secret_arn = local.new_secret(
         json.dumps({"username": valkey.username, "password": valkey.password})
     )
+    local.knowledge_queue_url = local.client("sqs").create_queue(QueueName="knowledge")["QueueUrl"]
     return local
 
 
@@ -188,9 +191,12 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_CACHE_SECRET_ARN": aws.cache_secret_arn,
         "GATEWAY_OPENAI_SECRET_ARN": aws.openai_secret_arn,
         "GATEWAY_ALERT_TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:alerts",
+        "GATEWAY_KNOWLEDGE_QUEUE_URL": aws.knowledge_queue_url,
         "GATEWAY_OPENAI_BASE_URL": openai_base_url,
         "GATEWAY_KEY_PEPPER": PEPPER,
         "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
+        "GATEWAY_DEPLOYMENT_ROUTING": "weight",
+        "GATEWAY_MODEL_ALIASES": "{}",
         "GATEWAY_MODEL_PRICES": "{}",
         "GATEWAY_RESPONSE_CACHE_TTL_S": "3600",
         "GATEWAY_LONGEST_STREAM_S": "30",
@@ -201,6 +207,17 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
+
+
+async def open_valkey(server: ValkeyServer) -> Valkey:
+    """The gateway's client of a server, to be closed by whoever asked for it."""
+
+    async def credentials(_refused: bool) -> tuple[str, str]:
+        return server.username, server.password
+
+    client = Valkey(f"redis://127.0.0.1:{server.port}", credentials)
+    await client.open()
+    return client
 
 
 StartGateway = Callable[..., AbstractContextManager[Gateway]]

@@ -17,8 +17,7 @@ from app.ledger_record import UsageRecord, decode
 from app.ledger_table import MAX_RECORDS, LedgerTable
 from app.table import TableUnavailableError
 from app.valkey import Valkey
-from tests.app.conftest import REGION, TABLE, Aws
-from tests.app.test_cache import open_valkey
+from tests.app.conftest import REGION, TABLE, Aws, open_valkey
 from tests.servers import ValkeyServer
 
 AT_MS = 1_796_079_599_000  # 2026-11-30 22:59:59 UTC

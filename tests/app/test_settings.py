@@ -13,7 +13,8 @@ SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:name-AbCdEf"
 
 @pytest.fixture
 def good(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    local = Aws("http://127.0.0.1:1", SECRET_ARN, SECRET_ARN)
+    queue_url = "https://sqs.us-east-1.amazonaws.com/123456789012/knowledge"
+    local = Aws("http://127.0.0.1:1", SECRET_ARN, SECRET_ARN, queue_url)
     for name, value in environment(local, 6379, "https://api.openai.com/v1/").items():
         monkeypatch.setenv(name, value)
     return monkeypatch
@@ -46,8 +47,12 @@ def test_no_variable_has_a_silent_default(good: pytest.MonkeyPatch, name: str) -
         ("GATEWAY_CACHE_URL", "redis://cache.example.com:6379"),
         ("GATEWAY_CACHE_URL", "rediss://cache.example.com"),
         ("GATEWAY_CACHE_SECRET_ARN", "my-secret"),
+        ("GATEWAY_DEPLOYMENT_ROUTING", "random"),
+        ("GATEWAY_MODEL_ALIASES", '{"fast": []}'),
         ("GATEWAY_MODEL_PRICES", "gpt-4o"),
         ("GATEWAY_ALERT_TOPIC_ARN", "alerts"),
+        ("GATEWAY_KNOWLEDGE_QUEUE_URL", "knowledge"),
+        ("GATEWAY_KNOWLEDGE_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com"),
         ("GATEWAY_OPENAI_BASE_URL", "http://api.openai.com/v1"),
         ("GATEWAY_KEY_PEPPER", "short"),
         ("GATEWAY_REQUESTS_PER_MINUTE", "0"),

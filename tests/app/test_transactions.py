@@ -20,7 +20,7 @@ async def dynamodb(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[D
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    async with open_clients(REGION) as (client, _, _):
+    async with open_clients(REGION) as (client, _, _, _):
         yield client
 
 
@@ -88,7 +88,7 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server,
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session-token")
-    async with open_clients(REGION) as (client, _, _):
+    async with open_clients(REGION) as (client, _, _, _):
         yield server, client
     await runner.cleanup()
 
@@ -128,7 +128,7 @@ async def test_a_table_that_is_gone_raises_what_botocore_raises(monkeypatch: pyt
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    async with open_clients(REGION) as (gone, _, _):
+    async with open_clients(REGION) as (gone, _, _, _):
         with pytest.raises(BotoCoreError):
             await asyncio.wait_for(gone.transact_write_items(TransactItems=[put("x")]), 5)
 

@@ -12,7 +12,7 @@ import uvloop
 
 from app.valkey import COMMAND_TIMEOUT_S, Valkey, ValkeyReplyError, ValkeyUnavailableError
 from local.certificates import CertificateAuthority
-from tests.app.test_cache import open_valkey
+from tests.app.conftest import open_valkey
 from tests.servers import Relay, ValkeyServer, until
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.models.alias import parse_aliases
 from app.prices import parse_prices
 from app.settings import PREFIX, Settings
 from tests.infra.graph import StackGraph, stack_graph
@@ -33,6 +34,7 @@ def test_the_gateway_accepts_what_is_rendered(either: StackGraph, monkeypatch: p
     assert settings.cache_url == f"rediss://{either.outputs['cache_endpoint']}"
     assert settings.openai_secret_arn == either.outputs["openai_secret_arn"]
     assert settings.alert_topic_arn == either.outputs["alert_topic_arn"]
+    assert settings.knowledge_queue_url == either.outputs["knowledge_queue_url"]
     assert settings.cache_secret_arn == either.outputs["cache_secret_arn"]
 
 
@@ -54,11 +56,15 @@ def test_config_reaches_the_container() -> None:
         response_cache_ttl_s="0",
         longest_stream_s="60",
         model_prices=prices,
+        model_aliases='{ "fast": "gpt-5-mini" }',
+        deployment_routing="fastest",
     )
     plain, _ = rendered(graph)
     assert plain["GATEWAY_REQUESTS_PER_MINUTE"] == "7"
     assert plain["GATEWAY_RESPONSE_CACHE_TTL_S"] == "0"
     assert plain["GATEWAY_LONGEST_STREAM_S"] == "60"
+    assert plain["GATEWAY_DEPLOYMENT_ROUTING"] == "fastest"
+    assert parse_aliases(plain["GATEWAY_MODEL_ALIASES"])["fast"].models == ("gpt-5-mini",)
     assert plain["GATEWAY_MODEL_PRICES"] == '{"m":{"input":"1","output":2}}'
     assert parse_prices(plain["GATEWAY_MODEL_PRICES"])["m"].bound(1_000_000, 1_000_000) == 3_000_000
 

@@ -49,6 +49,8 @@ def test_invariants_look_at_something(either: StackGraph) -> None:
         "ecr/repository:Repository",
         "secretsmanager/secret:Secret",
         "sns/topic:Topic",
+        "sqs/queue:Queue",
+        "sqs/queuePolicy:QueuePolicy",
         "sns/topicPolicy:TopicPolicy",
         "sns/topicSubscription:TopicSubscription",
         "cloudwatch/metricAlarm:MetricAlarm",

@@ -55,6 +55,13 @@ def test_the_gateway_may_publish_to_the_alert_topic_only(either: StackGraph) -> 
     assert [action for action in grants(either, "task") if action.startswith("sns:")] == ["sns:Publish"]
 
 
+def test_the_gateway_reads_the_queue_of_new_knowledge_only(either: StackGraph) -> None:
+    actions = {action for action in grants(either, "task") if action.startswith("sqs:")}
+    assert actions == {"sqs:DeleteMessage", "sqs:ReceiveMessage"}
+    for action in actions:
+        assert grants(either, "task")[action] == {arn(either, "Queue", "knowledge")}
+
+
 def test_the_gateway_uses_the_stacks_key_only(either: StackGraph) -> None:
     key = {arn(either, "Key", "encryption")}
     assert grants(either, "task")["kms:Decrypt"] == grants(either, "task")["kms:GenerateDataKey"] == key

@@ -114,6 +114,26 @@ def test_a_table_behind_a_key_needs_the_key_too(aws: LocalAws, role: RoleMaker, 
     assert code_of(as_role, "dynamodb", "get_item", **read) == "AccessDeniedException"
 
 
+def test_a_queue_behind_a_key_is_read_by_the_role_that_may_use_both(
+    aws: LocalAws, role: RoleMaker, unique: str
+) -> None:
+    key = new_key(aws)
+    attributes = {"KmsMasterKeyId": key}
+    url = aws.call("sqs", "create_queue", QueueName=unique, Attributes=attributes)["QueueUrl"]
+    other = aws.call("sqs", "create_queue", QueueName=f"{unique}-other")["QueueUrl"]
+    arn = f"arn:aws:sqs:{aws.region}:{ACCOUNT_ID}:{unique}"
+    reading = [allow("sqs:ReceiveMessage", arn), allow("sqs:DeleteMessage", arn)]
+    as_role = role(*reading)
+    assert code_of(as_role, "sqs", "receive_message", QueueUrl=url) == "AccessDeniedException"
+    policy = {"Version": "2012-10-17", "Statement": [*reading, allow("kms:Decrypt", key)]}
+    aws.call("iam", "put_role_policy", RoleName=unique, PolicyName="p", PolicyDocument=json.dumps(policy))
+    assert code_of(as_role, "sqs", "receive_message", QueueUrl=url) == "ok"
+    entries = [{"Id": "1", "ReceiptHandle": "none"}]
+    assert code_of(as_role, "sqs", "delete_message_batch", QueueUrl=url, Entries=entries) == "ok"
+    assert code_of(as_role, "sqs", "receive_message", QueueUrl=other) == "AccessDeniedException"
+    assert code_of(as_role, "sqs", "purge_queue", QueueUrl=url) == "AccessDeniedException"
+
+
 def test_objects_are_allowed_by_their_prefix(aws: LocalAws, role: RoleMaker, unique: str) -> None:
     aws.call("s3", "create_bucket", Bucket=unique)
     as_role = role(allow("s3:PutObject", f"arn:aws:s3:::{unique}/records/*"))

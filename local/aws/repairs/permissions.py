@@ -1,9 +1,9 @@
 """IAM: moto lets every caller do everything, or else evaluates no conditions and few resources.
 
 Here calls made as a role are checked against the role's policies, with resources, conditions, the customer
-keys behind secrets, tables and objects, what a secret's own policy denies, and the role's boundary. Every
-other access key is taken for the account's root, as stock moto does, so that a person can look at local AWS
-with any key. Signatures are not checked, nor are key policies.
+keys behind secrets, tables, queues and objects, what a secret's own policy denies, and the role's boundary.
+Every other access key is taken for the account's root, as stock moto does, so that a person can look at local
+AWS with any key. Signatures are not checked, nor are key policies.
 """
 
 import base64
@@ -20,6 +20,7 @@ from moto.kms.models import kms_backends
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.sqs.models import sqs_backends
 from moto.sts.models import sts_backends
 
 from local.aws.access import Call, needed, needed_key, tables_of
@@ -34,6 +35,7 @@ SECRET_READERS = {
     "BatchGetSecretValue": "Decrypt",
     "PutSecretValue": "GenerateDataKey",
 }
+QUEUE_ACTIONS = {"ReceiveMessage": "Decrypt", "SendMessage": "GenerateDataKey"}
 OBJECT_ACTIONS = {"GetObject": "Decrypt", "PutObject": "GenerateDataKey"}
 S3_ACTIONS = {"HeadObject": "GetObject", "HeadBucket": "ListBucket", "ListObjects": "ListBucket"}
 """An API's name -> the action that allows it, where they differ."""
@@ -150,6 +152,11 @@ def _keys(call: Call) -> list[AccessRequest]:
         tables = dynamodb_backends[call.account][call.region].tables
         found = (getattr(tables.get(name), "sse_specification", None) or {} for name in tables_of(call))
         keys = {sse.get("KMSMasterKeyId"): "Decrypt" for sse in found if sse.get("Enabled")}
+    elif call.service == "sqs" and call.operation in QUEUE_ACTIONS:
+        queue = sqs_backends[call.account][call.region].queues.get(
+            call.parameters["QueueUrl"].rpartition("/")[2]
+        )
+        keys = {getattr(queue, "kms_master_key_id", None): QUEUE_ACTIONS[call.operation]}
     elif call.service == "s3" and call.operation in OBJECT_ACTIONS:
         keys = {_bucket_key(call): OBJECT_ACTIONS[call.operation]}
     else:

@@ -25,7 +25,7 @@ from app.admission.plan import Plan, Scopes, costs, plan
 from app.admission.script import SCRIPT, Terms, keys, reserve, reserve_arguments, verdict
 from app.limits import NO_LIMITS, Limits
 from tests.app.admission.twin import Twin
-from tests.app.test_cache import open_valkey
+from tests.app.conftest import open_valkey
 from tests.servers import ValkeyServer
 
 CLOCKED = SCRIPT.replace(b"redis.call('TIME')", b"redis.call('MGET', 'clock:s', 'clock:us')")

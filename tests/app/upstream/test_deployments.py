@@ -152,3 +152,27 @@ def test_a_rotation_to_a_key_that_does_not_work_interrupts_nothing(
         aws.client("secretsmanager").put_secret_value(SecretId=arn, SecretString="sk-rotated")
         stand_in.control("PUT", "/key", {"key": "sk-rotated"})
         until(lambda: ask(gateway).status_code == 200 and ready(gateway)[1]["openai_key"]["ok"], 5.0)
+
+
+def test_the_fastest_deployment_is_asked_and_another_when_it_has_become_slow(
+    start_gateway: StartGateway, aws: Aws, stand_in: StandIn, second: StandIn
+) -> None:
+    value = [
+        {"key": OPENAI_KEY, "name": "first", "weight": 1_000_000},
+        {"key": SECOND_KEY, "name": "second", "base_url": f"{second.url}/v1"},
+    ]
+    arn = aws.new_secret(json.dumps(value))
+    stand_in.behave(delay_ms=150)
+    with start_gateway(GATEWAY_OPENAI_SECRET_ARN=arn, GATEWAY_DEPLOYMENT_ROUTING="fastest") as gateway:
+
+        def asked(count: int) -> tuple[int, int]:
+            before = stand_in.calls()["total"], second.calls()["total"]
+            assert {ask(gateway).status_code for _ in range(count)} == {200}
+            return stand_in.calls()["total"] - before[0], second.calls()["total"] - before[1]
+
+        assert asked(2) == (1, 1), "each is tried once, whatever it weighs"
+        slow, fast = asked(40)
+        assert fast > 3 * slow, "now and then the slow one is tried again"
+        stand_in.behave()
+        second.behave(delay_ms=150)
+        until(lambda: asked(5) == (5, 0), 30.0, "the change of the fastest")

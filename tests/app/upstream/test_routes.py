@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.models.latency import Latencies
 from app.secret_values import Deployment, parse_deployments
 from app.upstream import routes
 from app.upstream.routes import REFUSED_S, Route, Routes
@@ -178,3 +179,43 @@ def test_what_is_known_of_a_deployment_survives_a_rotation_of_another(clock: Clo
     assert {name(chosen.pick()) for _ in range(50)} == {"c"}
     clock.now += 30
     assert {name(chosen.pick()) for _ in range(50)} == {"a", "c"}
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_fastest_is_asked_whatever_it_weighs_and_those_nearly_as_fast_by_weight() -> None:
+    latencies = Latencies(lambda: 0.999)
+    chosen = Routes(a_secret(A, B, C), URL, latencies)
+    assert chosen.pick(kind="m") is not None
+    assert chosen.measured
+    for deployment, seconds in {"a": 0.1, "b": 0.105, "c": 0.5}.items():
+        latencies.began(deployment, "m", seconds)
+    shares = Counter(name(chosen.pick(kind="m")) for _ in range(1000))
+    assert shares.keys() == {"a", "b"}
+    assert shares["a"] == pytest.approx(500, rel=0.2)
+    latencies.began("c", "other", 0.01)
+    latencies.began("a", "other", 0.5)
+    latencies.began("b", "other", 0.5)
+    assert name(chosen.pick(kind="other")) == "c"
+
+
+def test_the_fastest_that_cools_down_is_left_alone(clock: Clock) -> None:
+    latencies = Latencies(lambda: 0.999)
+    chosen = Routes(a_secret(A, B), URL, latencies)
+    for deployment, seconds in {"a": 0.1, "b": 0.5}.items():
+        latencies.began(deployment, "m", seconds)
+    fastest = chosen.pick(kind="m")
+    assert fastest is not None
+    assert name(fastest) == "a"
+    fastest.failed(5)
+    assert name(chosen.pick(kind="m")) == "b"
+    clock.now += 5
+    assert chosen.pick(kind="m") is fastest
+
+
+def test_without_a_choice_nothing_is_measured() -> None:
+    chosen = Routes(a_secret(A), URL, Latencies())
+    chosen.pick()
+    assert not chosen.measured
+    chosen = Routes(a_secret(A, B), URL)
+    chosen.pick()
+    assert not chosen.measured
