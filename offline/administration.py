@@ -14,8 +14,11 @@ END = "<!-- calls: end -->"
 
 
 def table() -> str:
-    """A line a call of the SDK, in the order of their names."""
-    lines = {call.sdk: f"`{call.method} {call.path}` | {call.role}s" for call in CALLS}
+    """A line a call of the SDK, and of those that are ours, in the order of their names."""
+    lines = {
+        call.sdk: f"`{call.method} {call.path}` | {call.role}s{'; ours, not OpenAI’s' if call.ours else ''}"
+        for call in CALLS
+    }
     lines |= {call.sdk: f"`{call.method} {call.path}` | not offered: {call.reason}" for call in NOT_OFFERED}
     head = ["| `client.admin.organization.` | Below /v1 | For |", "|---|---|---|"]
     return "\n".join(head + [f"| `{name}` | {line} |" for name, line in sorted(lines.items())])

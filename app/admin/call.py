@@ -75,13 +75,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Call:
     """sdk: the call's dotted name below `client.admin.organization`. path: below /v1, with {names}. role: the
-    least that may make it."""
+    least that may make it. ours: OpenAI's API has no such call, so the SDK makes it by its path alone."""
 
     sdk: str
     method: str
     path: str
     role: Role
     handler: Handler = field(compare=False)
+    ours: bool = False
     _query: type[Parameters] | None = field(init=False, repr=False)
     _body: type[Parameters] | None = field(init=False, repr=False)
 

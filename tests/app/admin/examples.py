@@ -14,6 +14,7 @@ from tests.app.admin.people import People
 BODIES: dict[str, dict[str, object]] = {
     "projects.create": {"name": "Made"},
     "projects.update": {"name": "Renamed"},
+    "projects.settings.update": {"settings": {"cache_ttl_s": 60}},
     "projects.service_accounts.create": {"name": "made"},
     "projects.service_accounts.update": {"role": "owner"},
     "projects.service_accounts.api_keys.create": {"name": "made"},
