@@ -13,7 +13,7 @@ from tests.app.conftest import TABLE
 from tests.servers import until
 
 ADMIN: Any = {"security": {"admin_api_key_auth": True}}
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "cache_ttl_s": None,
     "cache_all": False,
     "cache_shared": False,
