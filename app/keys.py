@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 KEY_PREFIX = "sk-gw-"
 ADMIN_KEY_PREFIX = "sk-admin-gw-"
+INVITE_PREFIX = "invite-gw-"
 _KEY = re.compile(r"sk-gw-[A-Za-z0-9_-]{43}")
 _ADMIN_KEY = re.compile(r"sk-admin-gw-[A-Za-z0-9_-]{43}")
+_INVITE = re.compile(r"invite-gw-[A-Za-z0-9_-]{43}")
 _SHOWN_CHARACTERS = 4
 
 Status = Literal["active", "revoked"]
@@ -65,6 +67,11 @@ def looks_like_key(text: str) -> bool:
 def looks_like_admin_key(text: str) -> bool:
     """The same of an admin key."""
     return _ADMIN_KEY.fullmatch(text) is not None
+
+
+def looks_like_invite(text: str) -> bool:
+    """The same of an invite's token."""
+    return _INVITE.fullmatch(text) is not None
 
 
 def random_key(prefix: str) -> str:

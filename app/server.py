@@ -9,8 +9,11 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from app import errors, gateway
-from app.admin import administration
+from app.admin import administration, invites
 from app.admin.administration import Administration
+from app.admin.invite_page import InvitePage
+from app.admin.notices import Notices
+from app.admin.store import Store
 from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
@@ -61,6 +64,7 @@ class Application:
         self._idle = asyncio.Event()
         self._steps: Steps | None = None
         self._administration: Administration | None = None
+        self._invite_page: InvitePage | None = None
         self._readiness: Readiness | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,9 +140,10 @@ class Application:
                 upstream=upstream,
                 ping_interval_s=settings.ping_interval_s,
             )
-            self._administration = Administration(
-                dynamodb, settings.table_name, settings.key_pepper.get_secret_value()
-            )
+            store, pepper = Store(dynamodb, settings.table_name), settings.key_pepper.get_secret_value()
+            notices = Notices(sns, settings.alert_topic_arn)
+            self._administration = Administration(store, pepper, notices)
+            self._invite_page = InvitePage(store, pepper, notices)
             self._readiness = Readiness(self._lifecycle, table, valkey, vault, upstream)
             in_flight = InFlightMetric(settings.service, lambda: self._in_flight)
             in_flight.open()
@@ -200,6 +205,8 @@ class Application:
             await gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
         elif path.startswith(administration.PREFIXES):
             await _opened(self._administration).handle(exchange, scope)
+        elif path.startswith(invites.PREFIX):
+            await _opened(self._invite_page).handle(exchange, scope)
         else:
             raise errors.unknown_url(method, path)
 

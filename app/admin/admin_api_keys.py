@@ -82,11 +82,16 @@ async def delete(request: Request) -> dict[str, Any]:
 
     async def change() -> str:
         key = await _key(request)
-        told = {"name": key["name"], "redacted_value": key["redacted"]}
-        await request.commit([Delete(key)], [Event("api_key.deleted", key["id"], None, before=told)])
+        await request.commit([Delete(key)], [key_deleted(key)])
         return str(key["id"])
 
     return deleted(KIND, await request.settled(change))
+
+
+def key_deleted(key: Item) -> Event:
+    """The log's entry of an admin key that is gone."""
+    told = {"name": key["name"], "redacted_value": key["redacted"]}
+    return Event("api_key.deleted", key["id"], None, before=told)
 
 
 def _owner_address(key: Item) -> Address:

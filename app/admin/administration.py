@@ -1,5 +1,6 @@
 """The Administration API as a part of the gateway: finds the call, asks who makes it, answers."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,16 +8,15 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from app import errors
-from app.admin import refusals
+from app.admin import membership, refusals
 from app.admin.audit import Actor
 from app.admin.call import Call, Request
 from app.admin.identity import Admin, AdminIdentity
-from app.admin.items import OWNER
 from app.admin.not_offered import NOT_OFFERED, NotOffered
+from app.admin.notices import Notices
 from app.admin.offered import CALLS
 from app.admin.parameters import MAX_BODY_BYTES
 from app.admin.store import Store
-from app.aws import DynamoDB
 from app.exchange import Exchange
 from app.table import TableUnavailableError
 
@@ -25,6 +25,7 @@ PREFIXES = ("/v1/organization/", "/v1/projects/")
 
 MAX_ID_CHARACTERS = 200
 MAX_AGENT_CHARACTERS = 200
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 class Routes:
@@ -59,11 +60,12 @@ class Routes:
 class Administration:
     """Answers every path of the API."""
 
-    def __init__(self, dynamodb: DynamoDB, table_name: str, pepper: str) -> None:
-        self._store = Store(dynamodb, table_name)
+    def __init__(self, store: Store, pepper: str, notices: Notices) -> None:
+        self._store = store
         self._identity = AdminIdentity(self._store, pepper)
         self._routes = Routes((*CALLS, *NOT_OFFERED))
         self._pepper = pepper
+        self._notices = notices
 
     async def handle(self, exchange: Exchange, scope: Scope) -> None:
         """Raises ApiError, ClientGoneError."""
@@ -78,25 +80,39 @@ class Administration:
             record.project_id = ids.get("project_id")
             if isinstance(call, NotOffered):
                 raise refusals.not_offered(call.sdk, call.reason)
-            if call.role == OWNER and admin.role != OWNER:
-                raise refusals.owners_only(call.sdk)
+            membership.require(call, admin, ids)
             body = await exchange.read_body(MAX_BODY_BYTES)
-            request = Request(admin, actor(admin, exchange, scope), ids, self._store, self._pepper)
+            request = Request(
+                admin,
+                actor(exchange, scope, admin),
+                ids,
+                self._store,
+                self._notices,
+                origin(exchange, scope),
+                self._pepper,
+            )
             answer: dict[str, Any] = await call.answer(request, scope["query_string"], body)
         except TableUnavailableError:
             raise refusals.unavailable() from None
         await exchange.answer_json(200, answer)
 
 
-def actor(admin: Admin, exchange: Exchange, scope: Scope) -> Actor:
+def origin(exchange: Exchange, scope: Scope) -> str:
+    """Where the gateway is for whoever asks; nothing when they do not say."""
+    host = exchange.header(b"host") or ""
+    scheme = exchange.header(b"x-forwarded-proto") or scope["scheme"]
+    return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else ""
+
+
+def actor(exchange: Exchange, scope: Scope, admin: Admin | None = None) -> Actor:
     """Who asks, and from where: the balancer's word on it stands last, whatever a client wrote before."""
     client = scope.get("client")
     forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
     address = forwarded[-1].decode("latin-1").rpartition(",")[2].strip() if forwarded else ""
     return Actor(
-        user_id=admin.user_id,
-        email=admin.email,
-        key_id=admin.key_id,
+        user_id=admin.user_id if admin else None,
+        email=admin.email if admin else None,
+        key_id=admin.key_id if admin else None,
         ip_address=(address or (client[0] if client else ""))[:64] or None,
         user_agent=(exchange.header(b"user-agent") or "")[:MAX_AGENT_CHARACTERS] or None,
     )

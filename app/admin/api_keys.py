@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from app.admin import items, layout, service_accounts
 from app.admin.audit import Event
-from app.admin.call import Call, Request, deleted, listed
-from app.admin.items import OWNER, READER
+from app.admin.call import OF_PROJECT, Call, Request, deleted, listed
+from app.admin.items import READER
 from app.admin.layout import Address, Item
 from app.admin.parameters import ExpiresInSeconds, PageParameters, Parameters
 from app.admin.service_accounts import Scopes, account_address, expires_at, key_deleted
@@ -122,6 +122,6 @@ _KEY = f"{_KEYS}/{{api_key_id}}"
 CALLS = (
     Call("projects.api_keys.list", "GET", _KEYS, READER, list_),
     Call("projects.api_keys.retrieve", "GET", _KEY, READER, retrieve),
-    Call("projects.api_keys.update", "POST", _KEY, OWNER, update),
-    Call("projects.api_keys.delete", "DELETE", _KEY, OWNER, delete),
+    Call("projects.api_keys.update", "POST", _KEY, OF_PROJECT, update),
+    Call("projects.api_keys.delete", "DELETE", _KEY, OF_PROJECT, delete),
 )

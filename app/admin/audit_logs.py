@@ -1,4 +1,4 @@
-"""The audit log: every change of the organization, the latest first."""
+"""The audit log: every change of the organization, the latest first. Readers see those in their projects."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from app.admin.audit import ID_PREFIX
 from app.admin.call import Call, Request, listed
 from app.admin.items import READER
 from app.admin.layout import Item
+from app.admin.membership import sees, visible_projects
 from app.admin.parameters import Cursor, PageParameters, Parameters
+from app.admin.store import Page
 from app.ids import first_id
 
 LAST_S = 17_000_000_000
@@ -48,10 +50,17 @@ class ListAuditLogs(PageParameters):
 
 
 async def list_(request: Request, query: ListAuditLogs) -> dict[str, Any]:
+    if visible_projects(request.admin) == frozenset():
+        return listed(Page([], has_more=False), dict)
     span = query.effective_at
 
     def keep(item: Item) -> bool:
-        return span.first_s <= item["shown"]["effective_at"] <= span.last_s and _matches(item["shown"], query)
+        entry = item["shown"]
+        return (
+            span.first_s <= entry["effective_at"] <= span.last_s
+            and sees(request.admin, entry.get("project", {}).get("id"))
+            and _matches(entry, query)
+        )
 
     page = await request.store.page(
         layout.audit_log(request.admin.organization_id),

@@ -2,18 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from app.admin import refusals
 from app.admin.audit import Actor, Event
 from app.admin.identity import Admin
-from app.admin.items import OWNER, Role
+from app.admin.items import OWNER, PROJECT_OWNER, READER
 from app.admin.layout import Collection, Item, admin_key_address, project_address, user_address
+from app.admin.notices import Notices
 from app.admin.parameters import Parameters, parse_body, parse_nothing, parse_query
 from app.admin.store import ConflictError, Page, Store, settled
-from app.admin.writes import Check, Write
+from app.admin.writes import Check, Delete, Update, Write
 
 T = TypeVar("T")
+
+Least = Literal["owner", "reader", "project owner"]
+"""Who may make a call. Of calls within a project, a reader is one who is in it."""
+
+OF_PROJECT: Least = "project owner"
 
 Handler = Callable[..., Awaitable[dict[str, Any]]]
 """Takes a Request, and a `query` or a `body` annotated with its model; what it has no model for is refused.
@@ -24,12 +30,18 @@ Answers the JSON. Raises ApiError, TableUnavailableError.
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a handler works with. ids: those of the path, by the names of its template."""
+    """What a handler works with.
+
+    ids: those of the path, by the names of its template. origin: where the gateway is for whoever asks, such
+    as https://gateway.example.com.
+    """
 
     admin: Admin
     actor: Actor
     ids: Mapping[str, str]
     store: Store
+    notices: Notices
+    origin: str
     pepper: str = field(repr=False)
 
     async def project(self, *, to_change: bool = False) -> Item:
@@ -51,15 +63,22 @@ class Request:
         return found
 
     async def commit(self, writes: Sequence[Write], events: Sequence[Event]) -> None:
-        """All writes and their entries in the audit log, or nothing; by an owner who still is one.
+        """All writes and their entries in the audit log, or nothing; by an owner who still is one, of the
+        organization or of the project that the path names.
 
         Raises ApiError when they are not, and ConflictError when something has changed that was read.
         """
         admin = self.admin
-        fences = (
-            Check(user_address(admin.organization_id, admin.user_id), {"role": OWNER}),
-            Check(admin_key_address(admin.key_hash)),
-        )
+        user = user_address(admin.organization_id, admin.user_id)
+        if admin.role == OWNER:
+            owner = Check(user, {"role": OWNER})
+        else:
+            owner = Check(user, {("projects", self.ids["project_id"], "role"): PROJECT_OWNER})
+        fences = (owner, Check(admin_key_address(admin.key_hash)))
+        for write in writes:
+            # A change of oneself has no fence beside it, so what was read has to show the right.
+            if isinstance(write, Update | Delete) and write.address == user and not owner.holds(write.before):
+                raise refusals.unknown_admin_key()
         try:
             await self.store.commit(admin.organization_id, self.actor, writes, events, fences)
         except ConflictError as conflict:
@@ -75,12 +94,13 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Call:
     """sdk: the call's dotted name below `client.admin.organization`. path: below /v1, with {names}. role: the
-    least that may make it. ours: OpenAI's API has no such call, so the SDK makes it by its path alone."""
+    least that may make it, which `app/admin/membership.py` sees to. ours: OpenAI's API has no such call, so the
+    SDK makes it by its path alone."""
 
     sdk: str
     method: str
     path: str
-    role: Role
+    role: Least
     handler: Handler = field(compare=False)
     ours: bool = False
     _query: type[Parameters] | None = field(init=False, repr=False)
@@ -90,6 +110,13 @@ class Call:
         hints = get_type_hints(self.handler)
         object.__setattr__(self, "_query", hints.get("query"))
         object.__setattr__(self, "_body", hints.get("body"))
+
+    @property
+    def who(self) -> str:
+        """Those who may make it, in words."""
+        if self.role == READER:
+            return "members of the project" if "{project_id}" in self.path else "readers"
+        return "owners of the project" if self.role == OF_PROJECT else "owners"
 
     async def answer(self, request: Request, query: bytes, body: bytes) -> dict[str, Any]:
         """Raises ApiError, TableUnavailableError."""

@@ -5,11 +5,12 @@ again (`call.py`), so that nobody makes one any more from the moment they may no
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app import errors
 from app.admin import refusals
-from app.admin.items import Role
+from app.admin.items import ProjectRole, Role
 from app.admin.layout import Item, admin_key_address, user_address
 from app.admin.store import Store
 from app.identity import bearer_token
@@ -19,12 +20,13 @@ from app.remembered import Remembered
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """A user of an organization, with the key they came with."""
+    """A user of an organization, with the key they came with. projects: their role in each, by its id."""
 
     organization_id: str
     user_id: str
     email: str | None
     role: Role
+    projects: Mapping[str, ProjectRole]
     key_id: str
     key_hash: str = field(repr=False)
 
@@ -68,6 +70,10 @@ class AdminIdentity:
             email=user.get("email"),
             # Anything but the one word that lets someone change things lets them look.
             role="owner" if user["role"] == "owner" else "reader",
+            projects={
+                project_id: "owner" if membership["role"] == "owner" else "member"
+                for project_id, membership in user.get("projects", {}).items()
+            },
             key_id=key["id"],
             key_hash=key_hash,
         )

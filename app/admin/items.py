@@ -7,6 +7,8 @@ from typing import Any, Literal
 from app.admin.layout import (
     Item,
     admin_key_address,
+    email_address,
+    invite_address,
     organization_address,
     plain,
     project_address,
@@ -14,11 +16,15 @@ from app.admin.layout import (
     user_address,
 )
 from app.ids import new_id
-from app.keys import ADMIN_KEY_PREFIX, hash_key, key_item, new_key, random_key, redacted
+from app.keys import ADMIN_KEY_PREFIX, INVITE_PREFIX, hash_key, key_item, new_key, random_key, redacted
 
 Role = Literal["owner", "reader"]
 OWNER: Role = "owner"
 READER: Role = "reader"
+
+ProjectRole = Literal["owner", "member"]
+PROJECT_OWNER: ProjectRole = "owner"
+PROJECT_MEMBER: ProjectRole = "member"
 
 
 def now() -> int:
@@ -38,9 +44,18 @@ def new_organization(organization_id: str, name: str) -> Item:
 
 
 def new_user(
-    organization_id: str, *, name: str, email: str | None, role: Role, user_id: str | None = None
+    organization_id: str,
+    *,
+    name: str,
+    email: str | None,
+    role: Role,
+    user_id: str | None = None,
+    projects: Mapping[str, ProjectRole] | None = None,
 ) -> Item:
-    """A user of an organization; who has a key of theirs acts in their role."""
+    """A user of an organization; who has a key of theirs acts in their roles.
+
+    projects: the role in each project they are in, by its id.
+    """
     made_id = user_id or new_id("user-")
     address = user_address(organization_id, made_id)
     return {
@@ -51,7 +66,50 @@ def new_user(
         "name": name,
         "email": email,
         "role": role,
+        "projects": {project_id: new_membership(one) for project_id, one in (projects or {}).items()},
         "added_at": now(),
+    }
+
+
+def new_membership(role: ProjectRole) -> dict[str, Any]:
+    """Of a user's `projects`."""
+    return {"role": role, "added_at": now()}
+
+
+def new_email(user: Mapping[str, Any]) -> Item:
+    """What keeps others from having this user's address."""
+    address = email_address(user["organization_id"], user["email"])
+    return {"pk": address.pk, "sk": address.sk, "user_id": user["id"]}
+
+
+def new_invite(
+    pepper: str,
+    organization_id: str,
+    *,
+    email: str,
+    role: Role,
+    projects: Mapping[str, ProjectRole],
+    for_s: int,
+) -> tuple[str, Item]:
+    """An invite's token, which is to be shown once and forgotten, and its item.
+
+    `valid_until` is no TTL: an invite that has expired is listed as such until somebody deletes it.
+    """
+    token = random_key(INVITE_PREFIX)
+    address = invite_address(hash_key(pepper, token))
+    invite_id = new_id("invite-")
+    return token, {
+        "pk": address.pk,
+        "sk": address.sk,
+        "gsi1pk": f"ORG#{organization_id}",
+        "gsi1sk": f"INVITE#{invite_id}",
+        "id": invite_id,
+        "organization_id": organization_id,
+        "email": email,
+        "role": role,
+        "projects": [{"id": project_id, "role": one} for project_id, one in projects.items()],
+        "created_at": now(),
+        "valid_until": now() + for_s,
     }
 
 

@@ -3,7 +3,8 @@
 | pk | sk | What it is | gsi1pk, gsi1sk |
 |---|---|---|---|
 | `ORG#<organization>` | `ORG` | an organization, its limits; `bootstrap_closed_at` | |
-| `ORG#<organization>` | `USER#<id>` | a user, with the role owner or reader | |
+| `ORG#<organization>` | `USER#<id>` | a user, with the role owner or reader; `projects`: role there by id | |
+| `ORG#<organization>` | `EMAIL#<address>` | whose address it is; of no two users | |
 | `ORG#<organization>` | `AUDIT#<id>` | an entry of the audit log | |
 | `ORG#<organization>` | `LEDGER` | see `app/ledger_table.py` | |
 | `PROJECT#<id>` | `PROJECT` | a project, its limits | `ORG#<organization>`, `PROJECT#<id>` |
@@ -11,6 +12,7 @@
 | `PROJECT#<id>` | `SERVICE_ACCOUNT#<id>` | a service account; `key_hashes` of its keys | |
 | `KEY#<hash>` | `KEY` | a project's API key | `PROJECT#<project>`, `KEY#<id>` |
 | `ADMIN_KEY#<hash>` | `ADMIN_KEY` | an admin key of a user | `ORG#<organization>`, `ADMIN_KEY#<id>` |
+| `INVITE#<hash>` | `INVITE` | an invite, by the hash of its link | `ORG#<organization>`, `INVITE#<id>` |
 | `REQUEST#<id>` | `USAGE` | see `app/ledger_record.py` | by project and day |
 | `SPEND#<organization>#<month>` | | see `app/ledger_record.py` | |
 
@@ -67,6 +69,10 @@ def user_address(organization_id: str, user_id: str) -> Address:
     return Address(f"ORG#{organization_id}", f"USER#{user_id}")
 
 
+def email_address(organization_id: str, email: str) -> Address:
+    return Address(f"ORG#{organization_id}", f"EMAIL#{email}")
+
+
 def project_address(project_id: str) -> Address:
     return Address(f"PROJECT#{project_id}", "PROJECT")
 
@@ -81,6 +87,18 @@ def key_address(key_hash: str) -> Address:
 
 def admin_key_address(key_hash: str) -> Address:
     return Address(f"ADMIN_KEY#{key_hash}", "ADMIN_KEY")
+
+
+def invite_address(token_hash: str) -> Address:
+    return Address(f"INVITE#{token_hash}", "INVITE")
+
+
+def users(organization_id: str) -> Collection:
+    return Collection(f"ORG#{organization_id}", "USER#")
+
+
+def invites(organization_id: str) -> Collection:
+    return Collection(f"ORG#{organization_id}", "INVITE#", index=True)
 
 
 def projects(organization_id: str) -> Collection:

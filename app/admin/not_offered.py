@@ -10,6 +10,9 @@ KEYS_ONLY = "Callers have keys; programs on AWS read theirs from Secrets Manager
 TOOLS_AT_OPENAI = "Which of OpenAI's own tools may be called is set at OpenAI."
 TIER_IN_REQUEST = "A request names its service_tier itself."
 NOT_SERVED = "The gateway serves no such endpoint, so there is nothing to count."
+PREDEFINED_ROLES = (
+    "Roles are predefined: owner and reader of the organization, owner and member of a project."
+)
 NOT_BUILT = "It is not built yet."
 
 
@@ -67,17 +70,6 @@ NOT_OFFERED = (
         """,
     ),
     *_calls(
-        "invites",
-        "/organization/invites",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{invite_id}
-        list GET
-        retrieve GET /{invite_id}
-        """,
-    ),
-    *_calls(
         "projects.data_retention",
         "/organization/projects/{project_id}/data_retention",
         NOT_BUILT,
@@ -108,12 +100,10 @@ NOT_OFFERED = (
     *_calls(
         "projects.roles",
         "/projects/{project_id}/roles",
-        NOT_BUILT,
+        PREDEFINED_ROLES,
         """
         create POST
         delete DELETE /{role_id}
-        list GET
-        retrieve GET /{role_id}
         update POST /{role_id}
         """,
     ),
@@ -140,37 +130,12 @@ NOT_OFFERED = (
         """,
     ),
     *_calls(
-        "projects.users",
-        "/organization/projects/{project_id}/users",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{user_id}
-        list GET
-        retrieve GET /{user_id}
-        update POST /{user_id}
-        """,
-    ),
-    *_calls(
-        "projects.users.roles",
-        "/projects/{project_id}/users/{user_id}/roles",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{role_id}
-        list GET
-        retrieve GET /{role_id}
-        """,
-    ),
-    *_calls(
         "roles",
         "/organization/roles",
-        NOT_BUILT,
+        PREDEFINED_ROLES,
         """
         create POST
         delete DELETE /{role_id}
-        list GET
-        retrieve GET /{role_id}
         update POST /{role_id}
         """,
     ),
@@ -205,28 +170,6 @@ NOT_OFFERED = (
         costs GET /costs
         embeddings GET /usage/embeddings
         moderations GET /usage/moderations
-        """,
-    ),
-    *_calls(
-        "users",
-        "/organization/users",
-        NOT_BUILT,
-        """
-        delete DELETE /{user_id}
-        list GET
-        retrieve GET /{user_id}
-        update POST /{user_id}
-        """,
-    ),
-    *_calls(
-        "users.roles",
-        "/organization/users/{user_id}/roles",
-        NOT_BUILT,
-        """
-        create POST
-        delete DELETE /{role_id}
-        list GET
-        retrieve GET /{role_id}
         """,
     ),
     *_calls(

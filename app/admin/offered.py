@@ -1,13 +1,30 @@
 """Every call that is answered, resource by resource."""
 
-from app.admin import admin_api_keys, api_keys, audit_logs, project_settings, projects, service_accounts
+from app.admin import (
+    admin_api_keys,
+    api_keys,
+    audit_logs,
+    invites,
+    project_settings,
+    project_users,
+    projects,
+    roles,
+    service_accounts,
+    user_roles,
+    users,
+)
 from app.admin.call import Call
 
 CALLS: tuple[Call, ...] = (
     *projects.CALLS,
     *project_settings.CALLS,
+    *project_users.CALLS,
     *service_accounts.CALLS,
     *api_keys.CALLS,
+    *users.CALLS,
+    *invites.CALLS,
+    *roles.CALLS,
+    *user_roles.CALLS,
     *admin_api_keys.CALLS,
     *audit_logs.CALLS,
 )

@@ -4,9 +4,10 @@ from typing import Any
 
 from app.admin import items, layout
 from app.admin.audit import Event, difference
-from app.admin.call import Call, Request, listed
+from app.admin.call import OF_PROJECT, Call, Request, listed
 from app.admin.items import OWNER, READER
 from app.admin.layout import Item
+from app.admin.membership import sees
 from app.admin.parameters import Name, NotOffered, PageParameters, Parameters
 from app.admin.writes import Create, Update
 
@@ -53,7 +54,9 @@ async def list_(request: Request, query: ListProjects) -> dict[str, Any]:
         layout.projects(request.admin.organization_id),
         after=query.after,
         limit=query.limit,
-        keep=lambda project: query.include_archived or project["status"] == "active",
+        keep=lambda project: (
+            (query.include_archived or project["status"] == "active") and sees(request.admin, project["id"])
+        ),
     )
     return listed(page, shown)
 
@@ -99,6 +102,6 @@ CALLS = (
     Call("projects.create", "POST", _PROJECTS, OWNER, create),
     Call("projects.list", "GET", _PROJECTS, READER, list_),
     Call("projects.retrieve", "GET", _PROJECT, READER, retrieve),
-    Call("projects.update", "POST", _PROJECT, OWNER, update),
+    Call("projects.update", "POST", _PROJECT, OF_PROJECT, update),
     Call("projects.archive", "POST", f"{_PROJECT}/archive", OWNER, archive),
 )

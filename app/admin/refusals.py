@@ -34,6 +34,38 @@ def owners_only(call: str) -> ApiError:
     )
 
 
+def project_owners_only(call: str) -> ApiError:
+    return invalid_request(
+        f"{call} is for owners of the project or of the organization; this admin key is a member's. Ask one.",
+        code="insufficient_permissions",
+        status=403,
+    )
+
+
+def last_owner() -> ApiError:
+    return invalid_request(
+        "This is the organization's last owner, who stays one. Make somebody else an owner first.",
+        param="user_id",
+        code="last_owner",
+    )
+
+
+def bootstrap_user() -> ApiError:
+    return invalid_request(
+        "The bootstrap user stays an owner until a person becomes one. Invite an owner, or delete this user.",
+        param="user_id",
+        code="bootstrap_user",
+    )
+
+
+def email_taken(param: str | None) -> ApiError:
+    return invalid_request(
+        "A user of the organization has this e-mail address already. Change that user's role instead.",
+        param=param,
+        code="email_taken",
+    )
+
+
 def not_offered(call: str, reason: str) -> ApiError:
     """404, which no client asks again by itself; OpenAI's SDK repeats what a 501 answers."""
     return invalid_request(f"{call} is not offered by this gateway. {reason}", code="not_offered", status=404)

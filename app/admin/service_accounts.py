@@ -6,8 +6,8 @@ from pydantic import AfterValidator
 
 from app.admin import items, layout
 from app.admin.audit import Event, difference
-from app.admin.call import Call, Request, deleted, listed
-from app.admin.items import OWNER, READER
+from app.admin.call import OF_PROJECT, Call, Request, deleted, listed
+from app.admin.items import READER
 from app.admin.layout import Address, Item, key_address, project_address
 from app.admin.parameters import ExpiresInSeconds, Name, PageParameters, Parameters
 from app.admin.writes import Check, Create, Delete, Forget, Update, Write
@@ -215,10 +215,10 @@ _ACCOUNT = f"{_ACCOUNTS}/{{service_account_id}}"
 _NAME = "projects.service_accounts"
 
 CALLS = (
-    Call(f"{_NAME}.create", "POST", _ACCOUNTS, OWNER, create),
+    Call(f"{_NAME}.create", "POST", _ACCOUNTS, OF_PROJECT, create),
     Call(f"{_NAME}.list", "GET", _ACCOUNTS, READER, list_),
     Call(f"{_NAME}.retrieve", "GET", _ACCOUNT, READER, retrieve),
-    Call(f"{_NAME}.update", "POST", _ACCOUNT, OWNER, update),
-    Call(f"{_NAME}.delete", "DELETE", _ACCOUNT, OWNER, delete),
-    Call(f"{_NAME}.api_keys.create", "POST", f"{_ACCOUNT}/api_keys", OWNER, create_key),
+    Call(f"{_NAME}.update", "POST", _ACCOUNT, OF_PROJECT, update),
+    Call(f"{_NAME}.delete", "DELETE", _ACCOUNT, OF_PROJECT, delete),
+    Call(f"{_NAME}.api_keys.create", "POST", f"{_ACCOUNT}/api_keys", OF_PROJECT, create_key),
 )

@@ -1,6 +1,6 @@
 """Conditional writes as data: each on the condition that its item is as it was read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,24 +96,41 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An item that must be there while others are written. equal: attributes and what they must be."""
+    """An item that must be there while others are written.
+
+    equal: attributes and what they must be; one within an object by the tuple of names that lead to it.
+    """
 
     address: Address
-    equal: dict[str, Any] = field(default_factory=dict)
+    equal: Mapping[Any, Any] = field(default_factory=dict)
 
     def action(self, table_name: str) -> dict[str, Any]:
-        tests = [f"#n{position} = :v{position}" for position in range(len(self.equal))]
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        tests = ["attribute_exists(pk)"]
+        for number, (path, value) in enumerate(self.equal.items()):
+            places = {f"#n{number}_{depth}": name for depth, name in enumerate(_names(path))}
+            names |= places
+            values[f":v{number}"] = attribute(value)
+            tests.append(f"{'.'.join(places)} = :v{number}")
         check: dict[str, Any] = {
             "TableName": table_name,
             "Key": self.address.key(),
-            "ConditionExpression": " AND ".join(["attribute_exists(pk)", *tests]),
+            "ConditionExpression": " AND ".join(tests),
         }
-        if self.equal:
-            check["ExpressionAttributeNames"] = {f"#n{n}": name for n, name in enumerate(self.equal)}
-            check["ExpressionAttributeValues"] = {
-                f":v{n}": attribute(value) for n, value in enumerate(self.equal.values())
-            }
+        if names:
+            check |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
         return {"ConditionCheck": check}
+
+    def holds(self, item: Item) -> bool:
+        """The same of an item that was read."""
+        for path, value in self.equal.items():
+            found: Any = item
+            for name in _names(path):
+                found = found.get(name) if isinstance(found, dict) else None
+            if found != value:
+                return False
+        return True
 
 
 Write = Create | Update | Delete | Forget | Check
@@ -125,6 +142,10 @@ def actions(table_name: str, writes: Iterable[Write]) -> list[dict[str, Any]]:
     if len(made) > MAX_WRITES:
         raise ValueError(f"{len(made)} writes do not fit into one transaction")
     return made
+
+
+def _names(path: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (path,) if isinstance(path, str) else path
 
 
 def _unchanged(before: Item) -> dict[str, Any]:

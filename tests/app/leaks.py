@@ -2,8 +2,8 @@
 
 import re
 
-# Keys of callers and of upstreams, whole; the redacted form has an ellipsis where the rest of the key is.
-_KEY = rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{4,}"
+# Keys of callers and of upstreams and invites, whole; the redacted form has an ellipsis where the rest of the key is.
+_KEY = rb"(?<![A-Za-z0-9])(?:sk|invite-gw)-[A-Za-z0-9_-]{4,}"
 _PEPPER = rb"pepper-p+"
 _PASSWORD = rb"[a-z]+-password"
 _SECRET = re.compile(b"|".join((_KEY, _PEPPER, _PASSWORD)))

@@ -30,11 +30,13 @@ class People:
         self.owner, self.owner_key = self.add(items.OWNER, "owner@example.com")
         self.reader, self.reader_key = self.add(items.READER, "reader@example.com")
 
-    def add(self, role: items.Role, email: str) -> tuple[Item, str]:
-        """A further user, and an admin key of theirs."""
-        user = items.new_user(self.organization_id, name=f"A {role}", email=email, role=role)
+    def add(self, role: items.Role, email: str, **projects: items.ProjectRole) -> tuple[Item, str]:
+        """A further user, and an admin key of theirs. projects: their role in each, by its id."""
+        user = items.new_user(
+            self.organization_id, name=f"A {role}", email=email, role=role, projects=projects
+        )
         text, key = items.new_admin_key(PEPPER, user, name=f"{role}'s key")
-        write(self.aws.client("dynamodb"), TABLE, [Create(user), Create(key)])
+        write(self.aws.client("dynamodb"), TABLE, [Create(user), Create(items.new_email(user)), Create(key)])
         return user, text
 
     def project_key(self) -> str:
@@ -80,6 +82,20 @@ class People:
             json=body,
             trust_env=False,
         )
+
+    def last_entry(self) -> str | None:
+        """What tells the latest entry of the audit log from others."""
+        found = self.aws.client("dynamodb").query(
+            TableName=TABLE,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"ORG#{self.organization_id}"},
+                ":kind": {"S": "AUDIT#"},
+            },
+            ScanIndexForward=False,
+            Limit=1,
+        )["Items"]
+        return found[0]["sk"]["S"] if found else None
 
     def log(self) -> list[dict[str, Any]]:
         """The audit log as it was written, the first entry first."""

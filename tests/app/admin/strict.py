@@ -16,6 +16,7 @@ OURS = {
     "SyncCursorPage": {"object", "first_id", "last_id"},
     "SyncNextCursorPage": {"object"},
     "Actor": {"ip_address", "user_agent"},
+    "Invite": {"accept_url"},
 }
 """Fields beyond the SDK's types, by the type's name; OpenAI's own lists have those of the pages."""
 
