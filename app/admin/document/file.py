@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.admin.parameters import Name
-from app.limits import MOST_MICRO_USD
+from app.limits import MOST, MOST_MICRO_USD
 from app.models.alias import ModelName
 from app.models.permissions import ModelPermissions
 from app.project_settings import ProjectSettings, ProjectSettingsError, check_settings
@@ -47,11 +47,17 @@ def _usd(value: object) -> str:
     return f"{amount:.2f}"
 
 
-def _email(value: str) -> str:
+def _more_than_nothing(value: str) -> str:
+    if not Decimal(value):
+        raise ValueError("is nothing to be told of")
+    return value
+
+
+def _address(value: str) -> str:
     name, at, host = value.partition("@")
     if not name or not at or "." not in host or not value.isprintable() or " " in value:
         raise ValueError("is no e-mail address")
-    return value.lower()
+    return value
 
 
 def _whole(value: dict[str, Any]) -> dict[str, Any]:
@@ -60,17 +66,14 @@ def _whole(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Usd = Annotated[str, BeforeValidator(_usd)]
-Email = Annotated[str, AfterValidator(_email)]
-Count = Annotated[int, Field(ge=0)]
-OrganizationRetention = Literal[
-    "zero_data_retention",
-    "modified_abuse_monitoring",
-    "enhanced_zero_data_retention",
-    "enhanced_modified_abuse_monitoring",
-]
-ProjectRetention = OrganizationRetention | Literal["organization_default", "none"]
+Address = Annotated[str, AfterValidator(_address)]
+Limit = Annotated[int, Field(ge=1, lt=MOST)]
+OrganizationRetention = Literal["zero_data_retention", "modified_abuse_monitoring"]
+ProjectRetention = Literal["organization_default", "zero_data_retention", "modified_abuse_monitoring"]
 
+_LIMIT = "a whole number, or leave it out for no limit"
 _USD = 'an amount such as "50.00"'
+_RETENTION = "zero_data_retention or modified_abuse_monitoring"
 _ALERTS = 'a list of {threshold_usd: "40.00", recipients: [an e-mail address]}, or []'
 
 
@@ -81,21 +84,20 @@ class Written(BaseModel):
 
 
 class SpendAlert(Written):
-    threshold_usd: Usd = Field(description=_USD)
-    recipients: Annotated[list[Email], Field(min_length=1)] = Field(description="a list of e-mail addresses")
+    threshold_usd: Annotated[Usd, AfterValidator(_more_than_nothing)] = Field(description=_USD)
+    recipients: Annotated[list[Address], Field(min_length=1)] = Field(
+        description="a list of e-mail addresses"
+    )
     subject_prefix: str | None = None
 
 
 class RateLimit(Written):
-    """Of one model. What is left out stays as it is."""
+    """Of one model; what is left out has no limit."""
 
     model: ModelName = Field(description="the name of a model, for example gpt-5-mini")
-    max_requests_per_1_minute: Count | None = None
-    max_tokens_per_1_minute: Count | None = None
-    max_requests_per_1_day: Count | None = None
-    batch_1_day_max_input_tokens: Count | None = None
-    max_images_per_1_minute: Count | None = None
-    max_audio_megabytes_per_1_minute: Count | None = None
+    max_requests_per_1_minute: Limit | None = Field(default=None, description=_LIMIT)
+    max_tokens_per_1_minute: Limit | None = Field(default=None, description=_LIMIT)
+    max_requests_per_1_day: Limit | None = Field(default=None, description=_LIMIT)
 
 
 class ServiceAccount(Written):
@@ -110,9 +112,7 @@ class Project(Written):
     id: str | None = None
     spend_limit_usd: Usd | None = Field(default=None, description=f"{_USD}, or null for no limit")
     spend_alerts: list[SpendAlert] = Field(default=[], description=_ALERTS)
-    data_retention: ProjectRetention = Field(
-        default="organization_default", description="one of OpenAI's retention types"
-    )
+    data_retention: ProjectRetention = Field(default="organization_default", description=_RETENTION)
     model_permissions: ModelPermissions | None = Field(
         default=None, description="{mode: allow_list, model_ids: [gpt-5-mini]}, or null for all models"
     )
@@ -126,7 +126,9 @@ class Project(Written):
 class User(Written):
     """projects: the role in each, by the project's name. Who is none yet is invited."""
 
-    email: Email = Field(description="an e-mail address such as ada@example.com")
+    email: Annotated[Address, AfterValidator(str.lower)] = Field(
+        description="an e-mail address such as ada@example.com"
+    )
     role: Literal["owner", "reader"] = Field(description="owner or reader")
     projects: dict[str, Literal["owner", "member"]] = Field(
         default={}, description="an object such as {Web shop: member}"
@@ -138,9 +140,7 @@ class Organization(Written):
 
     spend_limit_usd: Usd | None = Field(default=None, description=f"{_USD}, or null for no limit")
     spend_alerts: list[SpendAlert] = Field(default=[], description=_ALERTS)
-    data_retention: OrganizationRetention = Field(
-        default="modified_abuse_monitoring", description="one of OpenAI's retention types"
-    )
+    data_retention: OrganizationRetention = Field(default="modified_abuse_monitoring", description=_RETENTION)
     users: list[User] = Field(default=[], description="a list of {email: ada@example.com, role: reader}")
     projects: list[Project] = Field(default=[], description="a list of projects, each with a name")
 
@@ -225,6 +225,9 @@ def _repeated(file: Organization) -> Iterator[str]:
     for position, project in enumerate(file.projects):
         models = [limit.model for limit in project.rate_limits]
         lists.append((f"projects[{position}].rate_limits", "model", models))
+        if project.model_permissions is not None:
+            permitted = list(project.model_permissions.model_ids)
+            lists.append((f"projects[{position}].model_permissions", "model_ids", permitted))
     for path, field, values in lists:
         for value, times in Counter(values).items():
             if times > 1:

@@ -181,7 +181,7 @@ def _steps(
         more = [Step(key, row, None) for key, row in current.items() if key not in content]
         if section.kept and others == STAY:
             left += [f"{section.name}[{step.key}]" for step in more]
-        elif not section.lasting or others == DIFFER:
+        else:
             steps += more
         if steps:
             found.append((section, tuple(steps)))

@@ -4,28 +4,25 @@ A section's content is rows: values by their keys, which are what a person calls
 address). The organization and a project have them alike, below different roots of the API.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
-from app.admin.document.door import Door
+from app.admin.document.door import Door, RefusedError
 from app.admin.document.file import settings_document
+from app.limits import MOST
 from app.project_settings import ProjectSettings
 
 ONE = ""
 """The key of a section that is a single value."""
 
-LIMITS = (
-    "max_requests_per_1_minute",
-    "max_tokens_per_1_minute",
-    "max_requests_per_1_day",
-    "batch_1_day_max_input_tokens",
-    "max_images_per_1_minute",
-    "max_audio_megabytes_per_1_minute",
-)
+LIMITS = ("max_requests_per_1_minute", "max_tokens_per_1_minute", "max_requests_per_1_day")
 MONTHLY = {"currency": "USD", "interval": "month"}
+NOTHING_DENIED = {"mode": "deny_list", "model_ids": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +57,11 @@ class Step:
 
 class Section(ABC):
     """name: in the file. path: below that of its scope. kept: rows that the file does not have are left there
-    unless somebody asks for their removal; lasting: in any case. merged: what a row of the file leaves out
-    stays as it is."""
+    unless somebody asks for their removal. merged: what a row of the file leaves out stays as it is."""
 
     name: str
     path: str
     kept = False
-    lasting = False
     merged = False
 
     @abstractmethod
@@ -97,7 +92,8 @@ class Single(Section):
 
     def rows(self, scope: Scope) -> Rows:
         found = scope.door.find(scope.path + self.path)
-        return {} if found is None else {ONE: Row(self.value(found))}
+        wanted = {} if found is None else self.wanted(self.value(found))
+        return {key: Row(value) for key, value in wanted.items()}
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         for step in steps:
@@ -137,8 +133,13 @@ class DataRetention(Single):
 
 
 class ModelPermissions(Single):
+    """To deny nothing is to have none."""
+
     name = "model_permissions"
     path = "/model_permissions"
+
+    def wanted(self, written: Any) -> dict[str, Any]:
+        return {} if written == NOTHING_DENIED else super().wanted(written)
 
     def value(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {"mode": answer["mode"], "model_ids": answer["model_ids"]}
@@ -152,24 +153,24 @@ class SpendAlerts(Section):
     path = "/spend_alerts"
 
     def rows(self, scope: Scope) -> Rows:
-        found = list(scope.door.all(scope.path + self.path))
-        values = [
-            {
-                "threshold_usd": dollars(alert["threshold_amount"]),
-                "recipients": alert["notification_channel"]["recipients"],
-                "subject_prefix": alert["notification_channel"].get("subject_prefix"),
-            }
-            for alert in found
+        found = [
+            Row(
+                {
+                    "threshold_usd": dollars(alert["threshold_amount"]),
+                    "recipients": alert["notification_channel"]["recipients"],
+                    "subject_prefix": alert["notification_channel"].get("subject_prefix"),
+                },
+                alert["id"],
+            )
+            for alert in scope.door.all(scope.path + self.path)
         ]
-        ids = [alert["id"] for alert in found]
-        keys = self.wanted(values)
-        return {key: Row(value, item_id) for (key, value), item_id in zip(keys.items(), ids, strict=True)}
+        return numbered(found, "threshold_usd")
 
     def wanted(self, written: Any) -> dict[str, Any]:
-        return dict(zip(numbered(alert["threshold_usd"] for alert in written), written, strict=True))
+        return {key: row.value for key, row in numbered(map(Row, written), "threshold_usd").items()}
 
     def written(self, rows: Rows) -> Any:
-        return [row.value for row in rows.values()]
+        return sorted((row.value for row in rows.values()), key=lambda alert: cents(alert["threshold_usd"]))
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         path = scope.path + self.path
@@ -189,36 +190,39 @@ class SpendAlerts(Section):
 
 
 class RateLimits(Section):
-    """The API has a row for every model that is served, and no way to take one away."""
+    """The API has a row for every model that is served; in the file are those with a limit."""
 
     name = "rate_limits"
     path = "/rate_limits"
-    lasting = True
-    merged = True
 
     def rows(self, scope: Scope) -> Rows:
-        return {
-            limit["model"]: Row(
-                {name: limit[name] for name in LIMITS if limit.get(name) is not None}, limit["id"]
-            )
-            for limit in scope.door.all(scope.path + self.path)
-        }
+        rows = {limit["model"]: Row(_limits(limit), limit["id"]) for limit in self._all(scope)}
+        return {model: row for model, row in rows.items() if row.value}
 
     def wanted(self, written: Any) -> dict[str, Any]:
-        return {
-            limit["model"]: {name: limit[name] for name in LIMITS if limit.get(name) is not None}
-            for limit in written
-        }
+        rows = {limit["model"]: _limits(limit) for limit in written}
+        return {model: limits for model, limits in sorted(rows.items()) if limits}
 
     def written(self, rows: Rows) -> Any:
         return [{"model": model, **row.value} for model, row in rows.items()]
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
+        ids = {limit["model"]: limit["id"] for limit in self._all(scope)}
         for step in steps:
-            # A model that is not served has no row; the API says so by its name.
-            limit_id = step.before.id if step.before else step.key
-            scope.door.post(f"{scope.path}{self.path}/{limit_id}", step.after)
+            if step.key not in ids:
+                raise RefusedError(f"{step.key} is no model that is served here. Leave its limits out.")
+            body = {name: (step.after or {}).get(name, MOST) for name in LIMITS}
+            scope.door.post(f"{scope.path}{self.path}/{quote(ids[step.key], safe='')}", body)
         return []
+
+    def _all(self, scope: Scope) -> list[dict[str, Any]]:
+        limits = scope.door.all(scope.path + self.path)
+        return sorted(limits, key=lambda limit: str(limit["model"]))
+
+
+def _limits(limit: Mapping[str, Any]) -> dict[str, int]:
+    """Those that bound something."""
+    return {name: limit[name] for name in LIMITS if limit.get(name) not in (None, MOST)}
 
 
 class ServiceAccounts(Section):
@@ -229,15 +233,14 @@ class ServiceAccounts(Section):
     kept = True
 
     def rows(self, scope: Scope) -> Rows:
-        found = list(scope.door.all(scope.path + self.path))
-        keys = numbered(account["name"] for account in found)
-        return {
-            key: Row({"name": account["name"], "role": account["role"]}, account["id"])
-            for key, account in zip(keys, found, strict=True)
-        }
+        found = [
+            Row({"name": account["name"], "role": account["role"]}, account["id"])
+            for account in scope.door.all(scope.path + self.path)
+        ]
+        return numbered(found, "name")
 
     def wanted(self, written: Any) -> dict[str, Any]:
-        return dict(zip(numbered(account["name"] for account in written), written, strict=True))
+        return {key: row.value for key, row in numbered(map(Row, written), "name").items()}
 
     def written(self, rows: Rows) -> Any:
         return [row.value for row in rows.values()]
@@ -294,14 +297,15 @@ OF_PROJECT: tuple[Section, ...] = (
 """In the order in which a new project gets them: what bounds it before what uses it."""
 
 
-def numbered(names: Iterable[str]) -> list[str]:
-    """Names as keys: the second of the same is name#2."""
+def numbered(found: Iterable[Row], name: str) -> Rows:
+    """Rows by the field that names them; the second of the same name is name#2, in the order of the rest."""
     seen: Counter[str] = Counter()
-    keys = []
-    for name in names:
-        seen[name] += 1
-        keys.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return keys
+    rows: Rows = {}
+    for row in sorted(found, key=lambda row: (str(row.value[name]), json.dumps(row.value, sort_keys=True))):
+        called = row.value[name]
+        seen[called] += 1
+        rows[called if seen[called] == 1 else f"{called}#{seen[called]}"] = row
+    return rows
 
 
 def dollars(amount_cents: int) -> str:

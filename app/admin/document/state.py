@@ -110,7 +110,7 @@ def written_sections(
     content = part.model_dump(mode="json")
     given = part.model_dump(mode="json", exclude_unset=True)
     return {
-        # What is left out in a row stays as it is where the section says so, and is the default elsewhere.
+        # Where rows are merged, what one leaves out stays as it is; elsewhere it is the default.
         section: section.wanted((given if section.merged else content)[section.name])
         for section in sections
         if section.name in given
