@@ -27,7 +27,7 @@ class Door:
             # The SDK would send OPENAI_API_KEY first where there is one.
             api_key="",
             admin_api_key=admin_key,
-            max_retries=4,
+            max_retries=3,
             timeout=TIMEOUT_S,
         )
 

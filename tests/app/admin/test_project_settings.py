@@ -84,7 +84,9 @@ def test_every_problem_is_named_at_once_and_nothing_is_changed(people: People, p
 def test_the_log_tells_what_was_changed_and_only_that(people: People, project_id: str) -> None:
     choose(people, project_id, cache_ttl_s=60)
     choose(people, project_id, cache_ttl_s=60)
-    _, entry = people.log()
+    choose(people, project_id, caps={"timeout_s": 2.5})
+    _, entry, capped = people.log()
+    assert capped["project.updated"]["after"]["settings"]["caps"]["timeout_s"] == "2.5"
     assert entry["project.updated"] == {
         "id": project_id,
         "changes_requested": {},

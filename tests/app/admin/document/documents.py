@@ -113,7 +113,9 @@ _settings = st.fixed_dictionaries(
         "cache_all": st.just(True),
         "default_model": st.sampled_from(MODELS),
         "model_aliases": st.just({"fast": {"models": ["gpt-4o-mini"]}}),
-        "caps": st.fixed_dictionaries({"max_tokens": st.integers(16, 10_000)}),
+        "caps": st.fixed_dictionaries(
+            {"max_tokens": st.integers(16, 10_000), "timeout_s": st.sampled_from([0.5, 60.0])}
+        ),
     },
 )
 _projects = st.fixed_dictionaries(
