@@ -163,6 +163,8 @@ class Application:
             await self._health(Exchange(scope, receive, send), path)
             return
         exchange = Exchange(scope, receive, send, self._room)
+        if path.startswith(invites.PREFIX):
+            exchange.record.path = invites.LOGGED_PATH
         self._in_flight += 1
         try:
             if self._lifecycle.draining:

@@ -7,7 +7,7 @@ from app.admin import items, layout, refusals
 from app.admin.audit import Actor, Event
 from app.admin.invites import shown, status
 from app.admin.items import OWNER
-from app.admin.layout import Item, email_address, invite_address, project_address
+from app.admin.layout import Item, invite_address, project_address
 from app.admin.notices import Notices
 from app.admin.store import ConflictError, Store, settled
 from app.admin.users import bootstrap_ends
@@ -84,9 +84,9 @@ class Acceptance:
         )
         key_text, key = items.new_admin_key(self._pepper, user, name="First key")
         accepted = {**invite, "accepted_at": items.now(), "user_id": user["id"]}
-        email = Create(items.new_email(user))
+        used, email = Update(invite, accepted), Create(items.new_email(user))
         writes: list[Write] = [
-            Update(invite, accepted),
+            used,
             Create(user),
             email,
             Create(key),
@@ -109,9 +109,8 @@ class Acceptance:
         try:
             await self._store.commit(organization_id, whose, writes, events)
         except ConflictError as conflict:
-            if email in conflict.failed and await self._store.get(
-                email_address(organization_id, user["email"])
-            ):
+            # When the invite has changed as well, somebody was faster with it.
+            if email in conflict.failed and used not in conflict.failed:
                 raise refusals.email_taken(None) from None
             raise
         return Accepted(user, key_text)

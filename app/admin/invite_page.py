@@ -1,7 +1,6 @@
 """The page behind an invite's link. Looking at it changes nothing, so mail scanners do not use the link up.
 
-Plain HTML that loads nothing from anywhere. The path is logged without the token, and no answer is kept by
-caches or told to other sites.
+Plain HTML that loads nothing from anywhere, is kept by no cache and tells no other site where it was.
 """
 
 import base64
@@ -23,7 +22,6 @@ from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.table import TableUnavailableError
 
-LOGGED_PATH = f"{PREFIX}{{token}}"
 MAX_FORM_BYTES = 4096
 MAX_NAME_CHARACTERS = 200
 
@@ -65,7 +63,6 @@ class InvitePage:
 
     async def handle(self, exchange: Exchange, scope: Scope) -> None:
         """Raises ClientGoneError."""
-        exchange.record.path = LOGGED_PATH
         status, page = await self._answer(exchange, scope)
         await exchange.answer(status, page.encode(), HEADERS)
 

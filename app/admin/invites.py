@@ -21,7 +21,9 @@ from app.errors import invalid_request
 
 KIND = "organization.invite"
 PREFIX = "/invites/"
-"""Of the path of the page that accepts (`invite_page.py`)."""
+"""Of the path of the page that accepts (`invite_page.py`). What follows is the token, which no log holds."""
+
+LOGGED_PATH = f"{PREFIX}{{token}}"
 
 VALID_FOR_S = 7 * 24 * 3600
 MAX_PROJECTS = 20

@@ -18,7 +18,7 @@ def visible_projects(admin: Admin) -> frozenset[str] | None:
 
 
 def sees(admin: Admin, project_id: str | None) -> bool:
-    """Whether somebody sees a project; what belongs to none (None) is for owners."""
+    """Whether somebody sees a project. What belongs to none (None) is for owners of the organization."""
     return admin.role == OWNER or project_id in admin.projects
 
 

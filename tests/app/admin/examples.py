@@ -1,6 +1,6 @@
 """One good request for every offered call, for tests that go through all of them.
 
-A new resource adds its ids to `_MAKERS` and the bodies of its calls to `BODIES`.
+A new resource adds its ids to `Ids` and the bodies of its calls to `BODIES`.
 """
 
 import secrets

@@ -1,10 +1,13 @@
 """An organization of a test's own with people who administer it: an owner, a reader, and their keys."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+import openai
+import pytest
 
 from app.admin import items
 from app.admin.issue import issue, write
@@ -12,6 +15,13 @@ from app.admin.layout import Item
 from app.admin.writes import Create
 from tests.app.admin.strict import StrictClient
 from tests.app.conftest import PEPPER, TABLE, Aws, Gateway
+
+
+def refused(work: Callable[[], Any]) -> openai.APIStatusError:
+    """What a call of the SDK is refused with."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        work()
+    return caught.value
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Changes at the same time, by several replicas: none is lost, none counts twice, nobody acts who may not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,13 +9,7 @@ import pytest
 
 from app.admin.layout import project_address
 from tests.app.admin.people import People
-from tests.app.conftest import TABLE, Gateway, StartGateway
-
-
-@pytest.fixture(scope="module")
-def second_gateway(start_gateway: StartGateway) -> Iterator[Gateway]:
-    with start_gateway() as gateway:
-        yield gateway
+from tests.app.conftest import TABLE, Gateway
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
