@@ -5,9 +5,10 @@
 The bare forwarder is raw ASGI on uvicorn with aiohttp and nothing between: what the same parts cost without a
 gateway. The gateway checks the key, takes from limits and budget in Valkey, looks into the response cache
 (with a request that is repeatable and always new, so that the answer is kept as well), validates, forwards,
-settles, writes the ledger, and logs. LiteLLM checks its one key and forwards, and the second time looks
-into its cache in Valkey and keeps the answer; it has no limit and no budget to look at. The upstream is
-Envoy, which answers at once, and so is what takes the ledger's transactions: moto's table is the slower one.
+settles, writes the ledger, and logs; its hits are the same request again and again. LiteLLM checks its one
+key and forwards, and the second time looks into its cache in Valkey and keeps the answer; it has no limit and
+no budget to look at. The upstream is Envoy, which answers at once, and so is what takes the ledger's
+transactions: moto's table is the slower one.
 
 Load, upstream and Valkey share this machine's cores with what is measured, which hides part of the difference
 in requests a second; the processor time of the measured process does not depend on them, and its ratio is
@@ -17,6 +18,7 @@ what a worker's capacity goes by. Targets take turns, and the middle of their ro
 import argparse
 import json
 import logging
+import os
 import statistics
 import sys
 import time
@@ -45,10 +47,15 @@ LIMITS = Limits(
 PROFILED_FUNCTIONS = 20
 LEAST_SHARE = 0.01
 
+FORWARDS = "gateway, not cacheable"
+HITS = "gateway, hits"
+UPSTREAM = "the upstream itself"
+
 
 @dataclass(frozen=True)
 class Target:
-    """What is measured. cacheable: each request is repeatable and new, so it is looked up and kept."""
+    """What is measured. cacheable: each request is repeatable and new, so it is looked up and kept; a hit:
+    always the same, so it is looked up and found."""
 
     name: str
     url: str
@@ -56,17 +63,19 @@ class Target:
     pid: int
     model: str = upstream.MODEL
     cacheable: bool = False
+    hit: bool = False
     stream: bool = False
 
     @property
-    def kind(self) -> tuple[bool, bool]:
+    def kind(self) -> tuple[bool, bool, bool]:
         """Targets of a kind are asked the same."""
-        return self.cacheable, self.stream
+        return self.cacheable, self.hit, self.stream
 
     def body(self, number: int) -> bytes:
+        question = "the question" if self.hit else f"question {number} of {time.time_ns()}"
         fields: dict[str, object] = {
             "model": self.model,
-            "messages": [{"role": "user", "content": f"question {number} of {time.time_ns()}"}],
+            "messages": [{"role": "user", "content": question}],
             "max_completion_tokens": 8,
         }
         if self.cacheable:
@@ -128,12 +137,21 @@ def targets(around: Surroundings, litellm_venv: Path | None) -> Iterator[list[Ta
         )
         listed = [
             Target("bare forwarder", bare[0], parts.OPENAI_KEY, bare[1]),
-            Target("gateway, not cacheable", ours[0], around.key, ours[1]),
+            Target(FORWARDS, ours[0], around.key, ours[1]),
             Target("gateway, looked up and kept", ours[0], around.key, ours[1], cacheable=True),
+            Target(HITS, ours[0], around.key, ours[1], cacheable=True, hit=True),
             Target(
                 "bare forwarder, streams", bare_streams[0], parts.OPENAI_KEY, bare_streams[1], stream=True
             ),
             Target("gateway, streams", our_streams[0], around.key, our_streams[1], stream=True),
+            Target(
+                "gateway, streams kept",
+                our_streams[0],
+                around.key,
+                our_streams[1],
+                cacheable=True,
+                stream=True,
+            ),
         ]
         if litellm_venv is not None:
             proxy = litellm.proxy(litellm_venv, upstream_url, stream_url)
@@ -167,7 +185,7 @@ def _middle(results: list[Result]) -> Result:
     return Result(
         *(
             statistics.median(getattr(result, field) for result in results)
-            for field in ("requests_per_s", "cpu_us", "median_ms", "p99_ms")
+            for field in ("requests_per_s", "cpu_us", "median_ms", "p99_ms", "first_ms")
         )
     )
 
@@ -181,12 +199,24 @@ def report(results: dict[Target, Result]) -> None:
     )
     for target, result in results.items():
         beside = bare[target.stream]
-        times = f"{result.requests_per_s / peer[target.kind].requests_per_s:13.1f}x" if peer else ""
+        beaten = peer.get(target.kind)
+        times = f"{result.requests_per_s / beaten.requests_per_s:13.1f}x" if beaten else ""
         print(
             f"{target.name:30}{result.requests_per_s:11.0f}{result.median_ms:11.2f}{result.p99_ms:9.2f}"
             f"{result.cpu_us:9.0f}{beside.requests_per_s / result.requests_per_s:10.2f}x"
             f"{result.cpu_us / beside.cpu_us:11.2f}x{times}"
         )
+
+    rates = {target.name: result.requests_per_s for target, result in results.items()}
+    print(f"\nA hit is {rates[HITS] / rates[FORWARDS]:.1f} times a forward in requests a second.")
+
+
+def report_first_bytes(results: dict[Target, Result]) -> None:
+    """Of streams, one at a time: what a target adds to the upstream's own first byte."""
+    own = next(result.first_ms for target, result in results.items() if target.name == UPSTREAM)
+    print("\nThe first byte of a stream's body, one at a time, median:")
+    for target, result in results.items():
+        print(f"{target.name:30}{result.first_ms:8.2f} ms{result.first_ms - own:+8.2f} ms")
 
 
 def profiled(around: Surroundings, measure: Callable[[Target], Result]) -> None:
@@ -217,19 +247,23 @@ def main() -> int:
     given = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
-    def measure(target: Target) -> Result:
+    def measure(target: Target, connections: int = given.connections) -> Result:
         return load.measure(
             target.url,
             target.key,
             target.body,
             pid=target.pid,
             seconds=given.seconds,
-            connections=given.connections,
+            connections=connections,
         )
 
     with surroundings() as around:
         with targets(around, given.litellm) as listed:
             report(compare(listed, given.rounds, measure))
+            streams = [target for target in listed if target.stream]
+            itself = Target(UPSTREAM, around.answering.stream_url, around.key, os.getpid(), stream=True)
+            alone = compare([itself, *streams], given.rounds, lambda target: measure(target, 1))
+            report_first_bytes(alone)
         if given.profile:
             profiled(around, measure)
     return 0

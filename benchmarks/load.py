@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Result:
-    """What a target did. cpu_us: processor time of its process for a request, in microseconds."""
+    """What a target did. cpu_us: processor time of its process for a request, in microseconds. first_ms: the
+    median time to the first byte of a body."""
 
     requests_per_s: float
     cpu_us: float
     median_ms: float
     p99_ms: float
+    first_ms: float
 
 
 class LoadError(Exception):
@@ -57,6 +60,7 @@ async def _measure(
     process = psutil.Process(pid)
     before = process.cpu_times()
     load.latencies.clear()
+    load.firsts.clear()
     began = time.perf_counter()
     await asyncio.wait({load.failed}, timeout=seconds)
     latencies, elapsed = sorted(load.latencies), time.perf_counter() - began
@@ -72,6 +76,7 @@ async def _measure(
         cpu_us=spent_s / len(latencies) * 1e6,
         median_ms=latencies[len(latencies) // 2] * 1000,
         p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
+        first_ms=statistics.median(load.firsts) * 1000,
     )
 
 
@@ -84,6 +89,7 @@ class _Load:
         self._number = 0
         self.is_over = False
         self.latencies: list[float] = []
+        self.firsts: list[float] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def next_request(self) -> bytes:
@@ -104,6 +110,7 @@ class _Line(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._began = 0.0
+        self._has_begun = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,6 +120,7 @@ class _Line(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._received = b""
+        self._has_begun = False
         self._began = time.perf_counter()
         self._transport.write(self._load.next_request())
 
@@ -121,6 +129,9 @@ class _Line(asyncio.Protocol):
         end_of_head = self._received.find(b"\r\n\r\n")
         if end_of_head < 0:
             return
+        if not self._has_begun and len(self._received) > end_of_head + 4:
+            self._has_begun = True
+            self._load.firsts.append(time.perf_counter() - self._began)
         if not self._received.startswith(b"HTTP/1.1 200"):
             self._load.fail(f"{self._received[:600]!r}")
         elif length := _LENGTH.search(self._received, 0, end_of_head):

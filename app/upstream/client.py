@@ -24,7 +24,7 @@ from app.secret_values import Deployment
 from app.settings import DeploymentRouting
 from app.upstream import retries
 from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
-from app.upstream.retries import RetryBudget
+from app.upstream.retries import FALLBACKS_PER_REQUEST, RetryBudget
 from app.upstream.routes import Route, Routes
 from app.upstream.standings import Standings
 from app.vault import RotatingSecret
@@ -96,6 +96,7 @@ class Upstream:
         self._standings = standings
         self._routes = Routes(deployments, base_url, standings.latencies if routing == "fastest" else None)
         self._budget = RetryBudget()
+        self._fallbacks = RetryBudget(FALLBACKS_PER_REQUEST)
         self._longest_s = longest_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -206,6 +207,8 @@ class Upstream:
 
     async def _send(self, call: _Call) -> _Reply:
         self._budget.request_began()
+        if call.chain is not None:
+            self._fallbacks.request_began()
         route = self._routes.pick(kind=self._kind(call))
         if route is None:
             raise errors.no_openai_key()
@@ -240,7 +243,7 @@ class Upstream:
                 return reply
             if call.chain is not None and not out_of_quota and self._routes.other(tried) is None:
                 self._standings.failed(call.model, retries.told_wait_s(headers))
-                if call.chain.following and self._budget.take():
+                if call.chain.following and self._fallbacks.take():
                     call = self._ask_next_model(call)
                     route, tried = self._routes.pick(kind=self._kind(call)) or route, []
                     continue
@@ -293,7 +296,7 @@ class Upstream:
         task = asyncio.ensure_future(asking)
         try:
             done, _ = await asyncio.wait({task}, timeout=patience_s)
-            if not done and self._budget.take():
+            if not done and self._fallbacks.take():
                 self._give_up(call, patience_s)
                 raise _TooSlow
             return await task

@@ -27,14 +27,20 @@ OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "b
 """Error codes of a 429 that no waiting mends."""
 
 
+FALLBACKS_PER_REQUEST = 1.0
+"""Another model may well be able to answer, and one that has failed is left alone for a while. So there is a
+fallback even when each request is the first to find out."""
+
+
 class RetryBudget:
     """Retries are a share of the requests, so that an upstream in trouble is not asked many times as much."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_request: float = RETRIES_PER_REQUEST) -> None:
+        self._per_request = per_request
         self._saved = MAX_SAVED_RETRIES
 
     def request_began(self) -> None:
-        self._saved = min(MAX_SAVED_RETRIES, self._saved + RETRIES_PER_REQUEST)
+        self._saved = min(MAX_SAVED_RETRIES, self._saved + self._per_request)
 
     def take(self) -> bool:
         """Whether there is a retry to spend; it is spent."""

@@ -1,7 +1,9 @@
 """The demo's requests, each with what must come of it and what the parts say of it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx2
@@ -14,6 +16,9 @@ from local.demo.evidence import Evidence
 
 MODEL = "gpt-4o-mini"
 PROMPT = "Say in one sentence why staging and production are kept apart."
+MANY = 50
+HANDBOOK = "handbook"
+FORGOTTEN_WITHIN_MS = 10_000
 SMALL_LIMIT = 5
 """Requests a minute of the key with which the demo runs into its limit."""
 
@@ -82,6 +87,46 @@ def repeated(stage: Stage) -> Iterator[str]:
     yield "upstream   not called"
 
 
+def new_knowledge(stage: Stage) -> Iterator[str]:
+    """An answer that rests on a handbook, and a new chapter of it"""
+    before = stage.evidence.upstream_calls()
+    found = [_rests_on_handbook(stage) for _ in range(2)]
+    expect(found == ["miss", "hit"], f"x-cache was {' and '.join(found)}, not miss and hit")
+    calls = stage.evidence.upstream_calls() - before
+    expect(calls == 1, f"the upstream was called {calls} times, not once")
+    yield "asked      twice: once from the upstream, once from the cache"
+    bucket, key = stage.evidence.environment["GATEWAY_BUCKET_NAME"], _chapter(stage)
+    stage.evidence.aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=b"A new chapter.")
+    started = time.perf_counter()
+    while _is_cached(stage):
+        expect(_since(started) < FORGOTTEN_WITHIN_MS, "the answer from before the chapter is still given")
+        time.sleep(0.02)
+    yield f"new        s3://{bucket}/{key}"
+    yield f"forgotten  {_since(started):.0f} ms later, told by S3 through a queue"
+    expect(_rests_on_handbook(stage) == "miss", "the answer came from the cache")
+    calls = stage.evidence.upstream_calls() - before
+    expect(calls == 2, f"the upstream was called {calls} times, not twice")
+    yield "asked      again: the upstream was called once more"
+    stage.client.post("/cache/invalidate", cast_to=object, body={"namespace": HANDBOOK})
+    expect(not _is_cached(stage), "the answer from before the invalidation is still given")
+    yield "forgotten  at once, by POST /v1/cache/invalidate"
+
+
+def many(stage: Stage) -> Iterator[str]:
+    """Fifty times the same question at the same time"""
+    before = stage.evidence.upstream_calls()
+    for streamed in (False, True):
+        with ThreadPoolExecutor(MANY) as clients:
+            asked = [clients.submit(_ask_slowly, stage, stream=streamed) for _ in range(MANY)]
+            found = Counter(answer.result() for answer in asked)
+        calls = stage.evidence.upstream_calls() - before
+        before += calls
+        expect(calls == 1, f"the upstream was called {calls} times for {MANY} requests, not once")
+        shown = ", ".join(f"{number} {outcome}" for outcome, number in found.most_common())
+        yield f"{'streams' if streamed else 'answers':11}{MANY}: {shown}"
+        yield "upstream   called once"
+
+
 def wrong_key(stage: Stage) -> Iterator[str]:
     """A wrong key"""
     before = stage.evidence.upstream_calls()
@@ -119,7 +164,7 @@ def limit(stage: Stage) -> Iterator[str]:
     yield f"upstream   called {calls} times"
 
 
-SCENES: tuple[Scene, ...] = (completion, stream, repeated, wrong_key, limit)
+SCENES: tuple[Scene, ...] = (completion, stream, repeated, new_knowledge, many, wrong_key, limit)
 
 
 def _ask(stage: Stage) -> tuple[ChatCompletion, httpx2.Headers, float]:
@@ -130,6 +175,42 @@ def _ask(stage: Stage) -> tuple[ChatCompletion, httpx2.Headers, float]:
     )
     elapsed_ms = _since(started)
     return raw.parse(), raw.headers, elapsed_ms
+
+
+def _rests_on_handbook(stage: Stage, **headers: str) -> str:
+    """Asks what rests on the handbook; returns what the cache had to do with the answer."""
+    raw = stage.client.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "When is the office open?"}],
+        temperature=0,
+        extra_headers={"x-cache-namespace": HANDBOOK, **headers},
+    )
+    return str(raw.headers["x-cache"])
+
+
+def _is_cached(stage: Stage) -> bool:
+    try:
+        return _rests_on_handbook(stage, **{"x-cache": "only"}) == "hit"
+    except openai.NotFoundError:
+        return False
+
+
+def _chapter(stage: Stage) -> str:
+    return f"knowledge/{_first_key(stage).project_id}/{HANDBOOK}/chapter-{time.time_ns()}.txt"
+
+
+def _ask_slowly(stage: Stage, *, stream: bool) -> str:
+    """The upstream takes its time, so that all ask before it has answered."""
+    raw = stage.client.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": '#stand-in {"delay_ms": 500}'}],
+        temperature=0,
+        stream=stream,
+    )
+    if stream:
+        for _ in raw.parse():
+            pass
+    return str(raw.headers["x-cache"])
 
 
 def _trail(stage: Stage, headers: httpx2.Headers, elapsed_ms: float) -> Iterator[str]:
@@ -151,23 +232,31 @@ def _trail(stage: Stage, headers: httpx2.Headers, elapsed_ms: float) -> Iterator
 
 def _limited_key(stage: Stage) -> str:
     """A second key of the first key's project, made as the operator makes one."""
-    evidence = stage.evidence
-    table = evidence.environment["GATEWAY_TABLE_NAME"]
-    pepper = evidence.secret_value(evidence.container["secrets"][0]["valueFrom"])
-    address = keys.key_address(keys.hash_key(pepper, stage.client.api_key))
-    first = keys.parse_key_item(
-        evidence.aws.call("dynamodb", "get_item", TableName=table, Key=address)["Item"]
-    )
+    evidence, first = stage.evidence, _first_key(stage)
     return issue(
         evidence.aws.client("dynamodb"),
-        table,
-        pepper,
+        evidence.environment["GATEWAY_TABLE_NAME"],
+        _pepper(evidence),
         organization_id=first.organization_id,
         project_id=first.project_id,
         project_name="",
         key_name="Five a minute",
         requests_per_minute=SMALL_LIMIT,
     )
+
+
+def _first_key(stage: Stage) -> keys.KeyRecord:
+    """The record of the key with which the demo asks."""
+    evidence = stage.evidence
+    table = evidence.environment["GATEWAY_TABLE_NAME"]
+    address = keys.key_address(keys.hash_key(_pepper(evidence), stage.client.api_key))
+    return keys.parse_key_item(
+        evidence.aws.call("dynamodb", "get_item", TableName=table, Key=address)["Item"]
+    )
+
+
+def _pepper(evidence: Evidence) -> str:
+    return evidence.secret_value(evidence.container["secrets"][0]["valueFrom"])
 
 
 def _quoted(answer: ChatCompletion) -> str:

@@ -23,6 +23,7 @@ ALIASES = {
     "best": ["stand-in-429", MODEL],
     "sturdy": ["stand-in-500", "stand-in-429", MODEL],
     "patient": {"models": ["stand-in-slow", MODEL], "first_byte_within_s": 0.2},
+    "unlucky": {"models": ["stand-in-slow", "stand-in-500"], "first_byte_within_s": 0.1},
     "hopeless": ["stand-in-429", "stand-in-500"],
     "cut": ["stand-in-cut", MODEL],
     "frugal": {"models": ["gpt-4o", MODEL], "order": "cheapest"},
@@ -96,10 +97,24 @@ def test_when_one_model_cannot_answer_the_next_does(
     assert models_asked(stand_in)[-1] == MODEL
     logged = line(gateway, answer)
     assert (logged["alias"], logged["model"]) == (alias, MODEL)
-    # It has just failed: the next request does not try it first.
-    stand_in.reset()
-    assert ask(gateway, alias, stream=stream).headers["x-gateway-model"] == MODEL
-    assert models_asked(stand_in) == [MODEL]
+
+    def answered_at_once() -> bool:
+        stand_in.reset()
+        assert ask(gateway, alias, stream=stream).headers["x-gateway-model"] == MODEL
+        return models_asked(stand_in) == [MODEL]
+
+    until(answered_at_once, 15.0, "a request that does not try first what has just failed")
+
+
+def test_there_is_a_fallback_even_when_each_request_is_the_first_to_find_out(
+    gateway: Gateway, stand_in: StandIn, aws: Aws
+) -> None:
+    account = a_project(aws, model_aliases={"both": ["gpt-4o", MODEL]})
+    for _ in range(40):
+        stand_in.behave(status=429, retry_after_ms=0, times=1)
+        assert ask(gateway, "both", account.key).status_code == 200
+    asked = models_asked(stand_in)
+    assert all(set(asked[first : first + 2]) == {"gpt-4o", MODEL} for first in range(0, 80, 2))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -116,6 +131,7 @@ def test_a_model_that_does_not_begin_in_time_is_given_up_and_charged_by_its_time
     start_gateway: StartGateway, aws: Aws, stand_in: StandIn, stream: bool
 ) -> None:
     account = Account(aws, Limits(spend_limit_micro_usd=10**9))
+    # Of its own, where nobody has found the slow one out yet.
     with start_gateway(**VARIABLES) as gateway:
         answer = ask(gateway, "patient", account.key, stream=stream, max_tokens=100)
     assert (answer.status_code, answer.headers["x-gateway-model"]) == (200, MODEL)
@@ -125,6 +141,18 @@ def test_a_model_that_does_not_begin_in_time_is_given_up_and_charged_by_its_time
     # 0.2 s at 200 tokens a second, at its own price of 100 dollars for a million.
     assert record["micro_usd"] >= 40 * 100
     assert record["completion_tokens"] >= 40
+
+
+def test_what_was_given_up_is_charged_though_nobody_answered(
+    gateway: Gateway, aws: Aws, stand_in: StandIn
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=10**9))
+    refused = ask(gateway, "unlucky", account.key, max_tokens=100)
+    assert refused.status_code == 500
+    assert models_asked(stand_in)[:2] == ["stand-in-slow", "stand-in-500"]
+    [record] = account.recorded(1).values()
+    assert record["micro_usd"] >= 20 * 100
+    assert record["estimated"]
 
 
 def test_once_an_answer_has_begun_no_other_model_is_asked(gateway: Gateway, stand_in: StandIn) -> None:
@@ -217,22 +245,26 @@ def test_a_request_counts_against_the_limit_of_every_model_that_may_answer(
 def test_an_answer_of_a_fallback_is_not_kept_for_the_model_that_could_not(
     gateway: Gateway, stand_in: StandIn, aws: Aws
 ) -> None:
-    own = {"own": ["stand-in-500", MODEL]}
-    account = a_project(aws, model_aliases=own)
-    asked = {"temperature": 0, "messages": [{"role": "user", "content": f"{uuid.uuid4()}"}]}
-    first = ask(gateway, "own", account.key, **asked)
-    if models_asked(stand_in) == ["stand-in-500", MODEL]:
-        assert first.headers["x-cache"] == "miss"
-    # While the first model cools down, the request is one to the second, and so is its place in the cache.
-    again = until(
-        lambda: (
-            found
-            if (found := ask(gateway, "own", account.key, **asked)).headers["x-cache"] == "hit"
-            else None
-        )
-    )
-    assert again.headers["x-gateway-model"] == MODEL
-    assert ask(gateway, MODEL, account.key, **asked).headers["x-cache"] == "hit"
+    account = a_project(aws, model_aliases={"own": ["stand-in-429", MODEL]})
+
+    def fell_back() -> Any:
+        stand_in.reset()
+        asked = messages()
+        assert ask(gateway, "own", account.key, temperature=0, messages=asked).status_code == 200
+        return asked if models_asked(stand_in) == ["stand-in-429", MODEL] else None
+
+    asked = until(fell_back, 10.0, "the first model to be asked first")
+    # While it cools down, the request is one to the second model, and so is its place in the cache.
+    assert ask(gateway, "own", account.key, temperature=0, messages=asked).headers["x-cache"] == "miss"
+    again = ask(gateway, "own", account.key, temperature=0, messages=asked)
+    assert (again.headers["x-cache"], again.headers["x-gateway-model"]) == ("hit", MODEL)
+    assert ask(gateway, MODEL, account.key, temperature=0, messages=asked).headers["x-cache"] == "hit"
+
+    def asked_again() -> bool:
+        ask(gateway, "own", account.key, temperature=0, messages=asked)
+        return models_asked(stand_in).count("stand-in-429") == 2
+
+    until(asked_again, 10.0, "the first model to be asked again")
 
 
 def test_a_project_uses_only_what_it_may(gateway: Gateway, aws: Aws, stand_in: StandIn) -> None:
@@ -371,8 +403,9 @@ def test_an_answer_has_the_time_that_the_project_caps_it_at(
     until(lambda: stand_in.calls()["outcomes"].get("client_gone"), what="the end of its work")
 
 
-def test_the_fastest_model_is_found_by_measuring(gateway: Gateway, stand_in: StandIn) -> None:
-    answers = [ask(gateway, "quick") for _ in range(12)]
+def test_the_fastest_model_is_found_by_measuring(start_gateway: StartGateway, stand_in: StandIn) -> None:
+    with start_gateway(**VARIABLES) as gateway:
+        answers = [ask(gateway, "quick") for _ in range(12)]
     assert {answer.status_code for answer in answers} == {200}
     asked = models_asked(stand_in)
     assert asked[0] == "stand-in-slow", "nothing is known yet: in the order given"

@@ -1,9 +1,14 @@
 """What a project has chosen, as the table records it."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.caps import Caps
 from app.owners import parse_owners
 from app.project_settings import (
     DEFAULT_SETTINGS,
@@ -113,3 +118,14 @@ def test_all_that_is_wrong_is_said_at_once_with_field_value_reason_and_remedy() 
 def test_a_default_above_its_cap_is_refused() -> None:
     with pytest.raises(ProjectSettingsError, match="default_max_tokens=30: is above the cap of max_tokens"):
         check_settings({"caps": {"max_tokens": 20, "default_max_tokens": 30}})
+
+
+def test_the_example_of_the_docs_is_accepted() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    [example] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert check_settings(json.loads(example)).default_model == "best"
+
+
+def test_every_cap_stands_in_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    assert [name for name in Caps.model_fields if f"`{name}`" not in text] == []

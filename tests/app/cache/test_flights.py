@@ -72,6 +72,16 @@ async def test_another_epoch_is_another_flight() -> None:
     assert flights.follow(Slot("other", b"epoch", 60)) is None
 
 
+async def test_who_lets_other_models_answer_is_not_followed_by_who_does_not() -> None:
+    flights = Flights()
+    led(flights)
+    assert flights.follow(SLOT, ("best", "good")) is None
+    flights.lead(SLOT, alone=False, models=("best", "good"))
+    assert flights.follow(SLOT, ("best", "good"))
+    assert flights.follow(SLOT, ("best", "other")) is None
+    assert follower_of(flights)
+
+
 async def test_a_follower_far_behind_loses_its_answer_and_holds_nobody_up() -> None:
     flights = Flights()
     flight = led(flights)
