@@ -104,7 +104,7 @@ def _agreed() -> bool:
 def _door(stack: str | None) -> Door:
     base_url, key = os.environ.get("OPENAI_BASE_URL", ""), os.environ.get("OPENAI_ADMIN_KEY", "")
     if stack is not None:
-        base_url, key = _of_stack(stack)
+        base_url, key = _of_stack(stack, key)
     missing = [
         name for name, value in (("OPENAI_BASE_URL", base_url), ("OPENAI_ADMIN_KEY", key)) if not value
     ]
@@ -113,8 +113,8 @@ def _door(stack: str | None) -> Door:
     return Door(base_url, key)
 
 
-def _of_stack(stack: str) -> tuple[str, str]:
-    """The address and the first owner's key of a deployed stack."""
+def _of_stack(stack: str, key: str) -> tuple[str, str]:
+    """The address of a deployed stack, and its first owner's key unless there is one."""
     # Only here: the gateway's own modules know nothing of the stack they are part of.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -124,12 +124,10 @@ def _of_stack(stack: str) -> tuple[str, str]:
 
     try:
         outputs = stack_outputs(stack)
-        key = owner_key(boto3.Session(region_name=outputs["region"]), outputs, "show")
+        key = key or owner_key(boto3.Session(region_name=outputs["region"]), outputs, "show")
     except (SeedError, BotoCoreError, ClientError) as error:
-        raise NoDoorError(
-            f"{error}\nAn owner's own key does as well: set OPENAI_BASE_URL and OPENAI_ADMIN_KEY."
-        ) from None
-    return outputs["base_url"], os.environ.get("OPENAI_ADMIN_KEY") or key
+        raise NoDoorError(f"{error}. An owner's own key does as well, in OPENAI_ADMIN_KEY.") from None
+    return outputs["base_url"], key
 
 
 def _parser() -> argparse.ArgumentParser:

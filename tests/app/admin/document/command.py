@@ -37,14 +37,17 @@ class Command:
     folder: Path
     key: str | None = None
 
-    def run(self, *arguments: str) -> Said:
-        variables = {
+    def variables(self) -> dict[str, str]:
+        """The environment that says where the API is and who asks."""
+        return {
             "OPENAI_BASE_URL": f"{self.people.gateway.url}/v1",
             "OPENAI_ADMIN_KEY": self.key or self.people.owner_key,
         }
+
+    def run(self, *arguments: str) -> Said:
         out, err = io.StringIO(), io.StringIO()
         with (
-            mock.patch.dict("os.environ", variables),
+            mock.patch.dict("os.environ", self.variables()),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

@@ -15,6 +15,7 @@ from app.admin.document.door import Door
 from app.admin.document.file import check
 from app.admin.document.plan import GO, Plan, plan
 from app.admin.document.state import read
+from infra.seed import SeedError
 from tests.app.admin.document.command import Command
 from tests.app.admin.people import People
 from tests.servers import ROOT
@@ -265,6 +266,32 @@ def test_an_api_that_is_not_there_and_a_missing_address_are_said(command: Comman
         OPENAI_API_KEY="sk-of-models",
     )
     assert (code, said) == (0, "")
+
+
+def test_a_stacks_name_finds_the_address_and_the_first_owners_key(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = command.people
+    monkeypatch.setattr(
+        "infra.seed.stack_outputs",
+        lambda stack: {"base_url": f"{people.gateway.url}/v1", "region": "us-east-1", "stack": stack},
+    )
+    monkeypatch.setattr("infra.owner_key.owner_key", lambda *_: people.owner_key)
+    monkeypatch.setattr(
+        command.__class__, "variables", lambda _: {"OPENAI_BASE_URL": "", "OPENAI_ADMIN_KEY": ""}
+    )
+    people.api.projects.create(name="A")
+    assert command.run("export", "--stack", "staging").document["projects"][0]["name"] == "A"
+
+    def taken_over(*_: object) -> str:
+        raise SeedError("an owner has taken over")
+
+    monkeypatch.setattr("infra.owner_key.owner_key", taken_over)
+    said = command.run("export", "--stack", "staging")
+    assert (said.code, said.err) == (
+        2,
+        "an owner has taken over. An owner's own key does as well, in OPENAI_ADMIN_KEY.\n",
+    )
 
 
 def test_an_export_has_no_secret_and_goes_to_a_file_of_either_kind(command: Command) -> None:
