@@ -11,11 +11,12 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "administration.md"
 BEGIN = "<!-- calls: written by `make docs` -->"
 END = "<!-- calls: end -->"
+OURS = "; ours, not OpenAI's"
 
 
 def table() -> str:
-    """A line a call of the SDK, in the order of their names."""
-    lines = {call.sdk: f"`{call.method} {call.path}` | {call.who}" for call in CALLS}
+    """A line a call of the SDK, and of those that are ours, in the order of their names."""
+    lines = {call.sdk: f"`{call.method} {call.path}` | {call.who}{OURS * call.ours}" for call in CALLS}
     lines |= {call.sdk: f"`{call.method} {call.path}` | not offered: {call.reason}" for call in NOT_OFFERED}
     head = ["| `client.admin.organization.` | Below /v1 | For |", "|---|---|---|"]
     return "\n".join(head + [f"| `{name}` | {line} |" for name, line in sorted(lines.items())])

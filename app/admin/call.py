@@ -99,13 +99,15 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Call:
     """sdk: the call's dotted name below `client.admin.organization`. path: below /v1, with {names}. role: the
-    least that may make it, which `app/admin/membership.py` sees to."""
+    least that may make it, which `app/admin/membership.py` sees to. ours: OpenAI's API has no such call, so
+    the SDK makes it by its path alone."""
 
     sdk: str
     method: str
     path: str
     role: Least
     handler: Handler = field(compare=False)
+    ours: bool = False
     _query: type[Parameters] | None = field(init=False, repr=False)
     _body: type[Parameters] | None = field(init=False, repr=False)
 

@@ -8,6 +8,7 @@ from app.admin import (
     data_retention,
     invites,
     model_permissions,
+    project_settings,
     project_users,
     projects,
     rate_limits,
@@ -23,6 +24,7 @@ from app.admin.call import Call
 
 CALLS: tuple[Call, ...] = (
     *projects.CALLS,
+    *project_settings.CALLS,
     *project_users.CALLS,
     *service_accounts.CALLS,
     *api_keys.CALLS,

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -125,5 +127,20 @@ def test_the_build_context_holds_what_is_copied_and_no_more(build: Stage) -> Non
     assert is_sent("requirements-app.txt")
     assert is_sent("app/__main__.py")
     assert is_sent("app/admission/gcra.lua")
+    assert is_sent("app/admin/administration.py")
     for kept_out in (".git/config", ".local/staging/x", "infra/stack.py", "app/__pycache__/x.pyc", ".env"):
         assert not is_sent(kept_out), kept_out
+    for commands in ("app/admin/__main__.py", "app/admin/document/door.py"):
+        assert not is_sent(commands), commands
+
+
+def test_the_gateway_imports_nothing_that_is_kept_out() -> None:
+    code = "import sys, app.server; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "app.admin.administration" in loaded
+    assert [
+        name for name in loaded if name.split(".")[0] in ("openai", "yaml", "boto3", "infra", "local")
+    ] == []
+    assert [name for name in loaded if name.startswith("app.admin.document")] == []

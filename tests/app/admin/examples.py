@@ -27,6 +27,7 @@ ALERT: dict[str, Any] = {
 BODIES: dict[str, dict[str, object]] = {
     "projects.create": {"name": "Made"},
     "projects.update": {"name": "Renamed"},
+    "projects.settings.update": {"settings": {"cache_ttl_s": 60}},
     "projects.users.create": {"role": "member", "user_id": "{new_user_id}"},
     "projects.users.update": {"role": "member"},
     "projects.users.roles.create": {"role_id": "role-project-member"},
