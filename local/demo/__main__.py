@@ -14,7 +14,8 @@ import openai
 
 from infra.config import ROOT
 from local.demo.evidence import Evidence, NoEvidenceError
-from local.demo.scenes import SCENES, DemoFailedError, Scene, Stage
+from local.demo.scenes import SCENES
+from local.demo.stage import DemoFailedError, Scene, Stage
 
 STACK = "staging"
 FOLDER = ROOT / ".local" / "demo"
@@ -37,13 +38,12 @@ def main() -> int:
 
 def _play_all(stack: dict[str, Any]) -> bool:
     evidence = Evidence(stack)
-    client = openai.OpenAI(
-        base_url=evidence.base_url,
-        api_key=stack["api_key"],
-        http_client=httpx2.Client(verify=evidence.trust(), trust_env=False),
-    )
+    url, transport = evidence.base_url, httpx2.Client(verify=evidence.trust(), trust_env=False)
+    client = openai.OpenAI(base_url=url, api_key=stack["api_key"], http_client=transport)
+    owner = openai.OpenAI(base_url=url, admin_api_key=stack["admin_key"], http_client=transport)
+    stage = Stage(evidence, client, owner)
     print(f"\nStack {stack['stack']} answers at {evidence.base_url}\n")
-    return all(play(number, scene, Stage(evidence, client)) for number, scene in enumerate(SCENES, 1))
+    return all(play(number, scene, stage) for number, scene in enumerate(SCENES, 1))
 
 
 def play(number: int, scene: Scene, stage: Stage) -> bool:

@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import httpx2
 import openai
@@ -15,6 +14,8 @@ from openai.types.chat import ChatCompletion
 from app import keys
 from app.admin.issue import issue
 from local.demo.evidence import Evidence
+from local.demo.owner import budget
+from local.demo.stage import DemoFailedError, Scene, Stage, expect, since_ms
 
 MODEL = "gpt-4o-mini"
 PROMPT = "Say in one sentence why staging and production are kept apart."
@@ -25,27 +26,6 @@ COMPLETION_MODEL = "gpt-3.5-turbo-instruct"
 CALLERS = 20
 SMALL_LIMIT = 5
 """Requests a minute of the key with which the demo runs into its limit."""
-
-
-class DemoFailedError(Exception):
-    """Something did not come out as it must."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a scene plays on. client: the official SDK, with the first project's key."""
-
-    evidence: Evidence
-    client: openai.OpenAI
-
-
-Scene = Callable[[Stage], Iterator[str]]
-
-
-def expect(holds: bool, what: str) -> None:
-    """Raises DemoFailedError."""
-    if not holds:
-        raise DemoFailedError(what)
 
 
 def completion(stage: Stage) -> Iterator[str]:
@@ -71,10 +51,10 @@ def stream(stage: Stage) -> Iterator[str]:
     )
     headers, first_ms, chunks, finished = raw.headers, 0.0, 0, False
     for chunk in raw.parse():
-        first_ms = first_ms or _since(started)
+        first_ms = first_ms or since_ms(started)
         chunks += 1
         finished = finished or any(choice.finish_reason for choice in chunk.choices)
-    elapsed_ms = _since(started)
+    elapsed_ms = since_ms(started)
     expect(chunks > 1 and finished, f"the stream ended after {chunks} chunks, unfinished")
     yield f"answer     {chunks} chunks, the first after {first_ms:.1f} ms"
     yield from _trail(stage, headers, elapsed_ms)
@@ -103,10 +83,10 @@ def new_knowledge(stage: Stage) -> Iterator[str]:
     stage.evidence.aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=b"A new chapter.")
     started = time.perf_counter()
     while _is_cached(stage):
-        expect(_since(started) < FORGOTTEN_WITHIN_MS, "the answer from before the chapter is still given")
+        expect(since_ms(started) < FORGOTTEN_WITHIN_MS, "the answer from before the chapter is still given")
         time.sleep(0.02)
     yield f"new        s3://{bucket}/{key}"
-    yield f"forgotten  {_since(started):.0f} ms later, told by S3 through a queue"
+    yield f"forgotten  {since_ms(started):.0f} ms later, told by S3 through a queue"
     expect(_rests_on_handbook(stage) == "miss", "the answer came from the cache")
     calls = stage.evidence.upstream_calls() - before
     expect(calls == 2, f"the upstream was called {calls} times, not twice")
@@ -159,7 +139,7 @@ def limit(stage: Stage) -> Iterator[str]:
             answered += 1
     except openai.RateLimitError as refusal:
         headers = refusal.response.headers
-        yield f"answered   {answered} in {_since(started):.0f} ms"
+        yield f"answered   {answered} in {since_ms(started):.0f} ms"
         yield f"refused    {refusal.status_code} {refusal.code}, retry-after {headers['retry-after']} s"
         expect(refusal.code == "rate_limit_exceeded", f"the code is {refusal.code}, not rate_limit_exceeded")
     expect(answered == SMALL_LIMIT, f"{answered} requests were answered, not {SMALL_LIMIT}")
@@ -173,7 +153,7 @@ def joined(stage: Stage) -> Iterator[str]:
     before = stage.evidence.upstream_calls("completions")
     started = time.perf_counter()
     answers = asyncio.run(_ask_at_once(stage, [f"Caller number {number} asks." for number in range(CALLERS)]))
-    elapsed_ms = _since(started)
+    elapsed_ms = since_ms(started)
     calls = stage.evidence.upstream_calls("completions") - before
     texts = [answer.choices[0].text for answer in answers]
     mixed = [text for number, text in enumerate(texts) if f"Caller number {number} asks." not in text]
@@ -185,7 +165,17 @@ def joined(stage: Stage) -> Iterator[str]:
     yield f"upstream   called {called} for {CALLERS} prompts, {tokens} tokens in all"
 
 
-SCENES: tuple[Scene, ...] = (completion, stream, repeated, new_knowledge, many, joined, wrong_key, limit)
+SCENES: tuple[Scene, ...] = (
+    completion,
+    stream,
+    repeated,
+    new_knowledge,
+    many,
+    joined,
+    wrong_key,
+    limit,
+    budget,
+)
 
 
 async def _ask_at_once(stage: Stage, prompts: list[str]) -> list[Completion]:
@@ -206,7 +196,7 @@ def _ask(stage: Stage) -> tuple[ChatCompletion, httpx2.Headers, float]:
     raw = stage.client.chat.completions.with_raw_response.create(
         model=MODEL, messages=[{"role": "user", "content": PROMPT}], temperature=0
     )
-    elapsed_ms = _since(started)
+    elapsed_ms = since_ms(started)
     return raw.parse(), raw.headers, elapsed_ms
 
 
@@ -295,7 +285,3 @@ def _pepper(evidence: Evidence) -> str:
 def _quoted(answer: ChatCompletion) -> str:
     text = answer.choices[0].message.content or ""
     return f'"{text[:72]}{"…" if len(text) > 72 else ""}"'
-
-
-def _since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000

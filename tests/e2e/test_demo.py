@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import psutil
@@ -13,25 +14,30 @@ import pytest
 from infra.config import ROOT
 from local.demo.__main__ import FOLDER, play
 from local.demo.evidence import Evidence
-from local.demo.scenes import SCENES, DemoFailedError, Stage
+from local.demo.scenes import SCENES
+from local.demo.stage import DemoFailedError, Stage
 from local.processes import wait_until
 
 ENDS_WITHIN_S = 120
 
 
-def test_every_scene_comes_out_as_it_must(evidence: Evidence, client: openai.OpenAI) -> None:
-    assert all(play(number, scene, Stage(evidence, client)) for number, scene in enumerate(SCENES, 1))
+@pytest.fixture
+def stage(stack: dict[str, Any], evidence: Evidence, client: openai.OpenAI) -> Iterator[Stage]:
+    with openai.OpenAI(base_url=evidence.base_url, admin_api_key=stack["admin_key"]) as owner:
+        yield Stage(evidence, client, owner)
 
 
-def test_a_scene_that_fails_is_told(
-    evidence: Evidence, client: openai.OpenAI, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_scene_comes_out_as_it_must(stage: Stage) -> None:
+    assert all(play(number, scene, stage) for number, scene in enumerate(SCENES, 1))
+
+
+def test_a_scene_that_fails_is_told(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(_: Stage) -> Iterator[str]:
         """A broken part"""
         yield "answer     fine so far"
         raise DemoFailedError("the cache did not answer")
 
-    assert not play(1, broken, Stage(evidence, client))
+    assert not play(1, broken, stage)
     assert "FAILED     DemoFailedError: the cache did not answer" in capsys.readouterr().err
 
 
