@@ -37,8 +37,9 @@ from app.identity import Caller, Identity
 from app.models.choice import Models
 from app.models.listing import described, listing
 from app.outlet import Outlet
+from app.pings import Pings
 from app.retention import unstored
-from app.sse import PING, MalformedStreamError
+from app.sse import MalformedStreamError
 from app.telemetry import CacheOutcome, RequestRecord
 from app.upstream import Answer, Upstream, UpstreamRefusal
 from app.valkey import ValkeyReplyError, ValkeyUnavailableError
@@ -385,36 +386,3 @@ def _tell_model(exchange: Exchange, request: ApiRequest) -> None:
 
 def _processing_ms(exchange: Exchange) -> Header:
     return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
-
-
-class Pings:
-    """Comments in a stream's silences, before its first event too, so that nobody takes it for dead."""
-
-    __slots__ = ("_exchange", "_interval_s", "_last", "_loop", "_sending", "_timer")
-
-    def __init__(self, exchange: Exchange, interval_s: float) -> None:
-        self._exchange = exchange
-        self._interval_s = interval_s
-        self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
-        self._sending: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(interval_s, self._due)
-
-    def postpone(self) -> None:
-        self._last = self._loop.time()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-        if self._sending is not None:
-            self._sending.cancel()
-
-    def _due(self) -> None:
-        now = self._loop.time()
-        if now >= self._last + self._interval_s:
-            self._last = now
-            self._sending = self._loop.create_task(self._send())
-        self._timer = self._loop.call_at(self._last + self._interval_s, self._due)
-
-    async def _send(self) -> None:
-        await self._exchange.begin_stream()
-        await self._exchange.write(PING)
