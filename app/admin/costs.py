@@ -31,7 +31,9 @@ class CostsQuery(Parameters):
     project_ids: Texts = None
     api_key_ids: Texts = None
     line_items: Texts = None
-    group_by: list[Literal["project_id", "user_id", "line_item", "api_key_id", "api_source"]] = []
+    group_by: list[Literal["project_id", "user_id", "line_item", "api_key_id", "api_source"]] = Field(
+        default=[]
+    )
     limit: int | None = Field(default=None, ge=1)
     page: Cursor | None = None
 

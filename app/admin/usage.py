@@ -37,14 +37,14 @@ class Query(Parameters):
 
 
 class UsageQuery(Query):
-    group_by: list[Literal["project_id", "user_id", "api_key_id", "model"]] = []
+    group_by: list[Literal["project_id", "user_id", "api_key_id", "model"]] = Field(default=[])
 
 
 class CompletionsQuery(Query):
     batch: bool | None = None
     group_by: list[
         Literal["project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "api_source"]
-    ] = []
+    ] = Field(default=[])
 
 
 async def completions(request: Request, query: CompletionsQuery) -> dict[str, Any]:
