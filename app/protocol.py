@@ -126,8 +126,6 @@ async def _send_whole(cycle: RequestResponseCycle, status: int, headers: list[He
         return
     if cycle.response_started:
         raise RuntimeError("an answer has begun already")
-    cycle.response_started = True
-    cycle.waiting_for_100_continue = False
     if (b"connection", b"close") in headers:
         cycle.keep_alive = False
     elif not cycle.keep_alive:
@@ -139,6 +137,8 @@ async def _send_whole(cycle: RequestResponseCycle, status: int, headers: list[He
     lines = len(head) // 4 + 1
     if not sent.count(b"\r\n") == sent.count(b"\n") == sent.count(b"\r") == lines or b"\0" in sent:
         raise RuntimeError("a header holds the end of a line")
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
     cycle.transport.write(b"%b\r\n%b" % (sent, b"" if cycle.scope["method"] == "HEAD" else body))
     cycle.response_complete = True
     cycle.message_event.set()

@@ -5,15 +5,16 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psutil
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import protocol
-from app.protocol import MAX_HEAD_BYTES, BoundedProtocol
+from app.protocol import MAX_HEAD_BYTES, WHOLE_ANSWER, BoundedProtocol
 from tests.app.conftest import Gateway, StandIn
 from tests.servers import until
 
@@ -149,15 +150,21 @@ async def slow_port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["path"].encode()})
 
+    async with serving(reads_its_body) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serving(application: ASGIApp) -> AsyncIterator[int]:
     config = uvicorn.Config(
-        reads_its_body, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None
+        application, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve())
+    served = asyncio.create_task(server._serve())
     await asyncio.to_thread(until, lambda: server.started)
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
-    await serving
+    await served
 
 
 @pytest.mark.parametrize(
@@ -189,3 +196,42 @@ def _passed(seconds: float) -> Any:
 
 def test_the_bound_is_that_of_the_balancer() -> None:
     assert MAX_HEAD_BYTES == 65_536
+
+
+async def answers_whole(scope: Scope, receive: Receive, _send: Send) -> None:
+    await receive()
+    value = bytes.fromhex(scope["query_string"].decode())
+    headers = [(b"content-length", b"5"), (b"x-value", value)]
+    if scope["path"] == "/last":
+        headers.append((b"connection", b"close"))
+    await scope["extensions"][WHOLE_ANSWER]["send"](200, headers, b"whole")
+
+
+def raw(port: int, requests: bytes) -> bytes:
+    """What comes until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(requests)
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+        return answer
+
+
+async def test_a_whole_answer_keeps_the_connection_and_closes_it_when_told() -> None:
+    async with serving(answers_whole) as port:
+        requests = b"GET /?61 HTTP/1.1\r\n\r\nHEAD /?62 HTTP/1.1\r\n\r\nGET /last?63 HTTP/1.1\r\n\r\n"
+        answer = await asyncio.to_thread(raw, port, requests)
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert answer.count(b"whole") == 2, "HEAD has no body"
+        assert [part[:1] for part in answer.split(b"x-value: ")[1:]] == [b"a", b"b", b"c"]
+        old = await asyncio.to_thread(raw, port, b"GET /?61 HTTP/1.0\r\n\r\n")
+        assert b"connection: close\r\n" in old
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb", b"a\0b"])
+async def test_a_whole_answer_takes_no_header_that_would_be_two(value: bytes) -> None:
+    async with serving(answers_whole) as port:
+        request = b"GET /?%b HTTP/1.1\r\nconnection: close\r\n\r\n" % value.hex().encode()
+        answer = await asyncio.to_thread(raw, port, request)
+        assert b"a" not in answer.partition(b"x-value: ")[2]
+        assert not answer.startswith(b"HTTP/1.1 200")
