@@ -143,7 +143,7 @@ def flush() -> None:
 
 
 def _encoded(line: dict[str, Any]) -> bytes:
-    seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+    seconds, ms = divmod(int(time.time() * 1000), 1000)
     now = f"{_second(seconds)}.{ms:03}+00:00"
     return orjson.dumps({"time": now, **line}, option=orjson.OPT_APPEND_NEWLINE)
 

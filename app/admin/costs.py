@@ -31,7 +31,9 @@ class CostsQuery(Parameters):
     project_ids: Texts = None
     api_key_ids: Texts = None
     line_items: Texts = None
-    group_by: list[Literal["project_id", "user_id", "line_item", "api_key_id", "api_source"]] | None = None
+    group_by: list[Literal["project_id", "user_id", "line_item", "api_key_id", "api_source"]] = Field(
+        default=[]
+    )
     limit: int | None = Field(default=None, ge=1)
     page: Cursor | None = None
 
@@ -45,7 +47,7 @@ async def costs(request: Request, query: CostsQuery) -> dict[str, Any]:
         limit=limited(query.limit, DEFAULT_LIMIT, MOST_LIMIT),
         now=now(),
     )
-    group_by = list(dict.fromkeys(query.group_by or ()))
+    group_by = list(dict.fromkeys(query.group_by))
     by_line = "line_item" in group_by
 
     def shown(group: dict[str, Any], sums: Sums) -> dict[str, Any]:

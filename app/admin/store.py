@@ -122,14 +122,16 @@ class Store:
 
     async def between(self, collection: Collection, first: str, before: str) -> list[Item]:
         """All items whose sort keys are from `first` on and below `before`."""
-        found: list[Item] = []
+        sort_key = collection.names[1]
+        found: dict[str, Item] = {}
         more = True
         while more:
             items, more = await self._query(collection, first, before, limit=RANGE_ITEMS)
-            found += items[1:] if found and items and items[0] == found[-1] else items
+            # The last item of a page is the first of the next, perhaps changed since.
+            found |= {item[sort_key]: item for item in items}
             if items:
-                first = items[-1][collection.names[1]].removeprefix(collection.prefix)
-        return [item for item in found if item[collection.names[1]] < collection.prefix + before]
+                first = items[-1][sort_key].removeprefix(collection.prefix)
+        return [item for name, item in found.items() if name != collection.prefix + before]
 
     async def commit(
         self,

@@ -22,7 +22,9 @@ FIELDS = ("project_id", "user_id", "api_key_id", "model")
 COMPLETIONS_FIELDS = (*FIELDS, "batch", "service_tier", "api_source")
 
 
-class UsageQuery(Parameters):
+class Query(Parameters):
+    """What every call of usage takes."""
+
     start_time: Seconds
     end_time: Seconds | None = None
     bucket_width: Width = "1d"
@@ -30,26 +32,19 @@ class UsageQuery(Parameters):
     user_ids: Texts = None
     api_key_ids: Texts = None
     models: Texts = None
-    group_by: list[Literal["project_id", "user_id", "api_key_id", "model"]] | None = None
     limit: int | None = Field(default=None, ge=1)
     page: Cursor | None = None
 
 
-class CompletionsQuery(Parameters):
-    start_time: Seconds
-    end_time: Seconds | None = None
-    bucket_width: Width = "1d"
-    project_ids: Texts = None
-    user_ids: Texts = None
-    api_key_ids: Texts = None
-    models: Texts = None
+class UsageQuery(Query):
+    group_by: list[Literal["project_id", "user_id", "api_key_id", "model"]] = Field(default=[])
+
+
+class CompletionsQuery(Query):
     batch: bool | None = None
-    group_by: (
-        list[Literal["project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "api_source"]]
-        | None
-    ) = None
-    limit: int | None = Field(default=None, ge=1)
-    page: Cursor | None = None
+    group_by: list[
+        Literal["project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "api_source"]
+    ] = Field(default=[])
 
 
 async def completions(request: Request, query: CompletionsQuery) -> dict[str, Any]:
@@ -93,7 +88,7 @@ async def _usage(
         return {"object": f"organization.usage.{kind}.result", **counts, **named}
 
     kept = [part for part in parts if _asked(part[1], query)]
-    return page(buckets, kept, list(dict.fromkeys(query.group_by or ())), shown)
+    return page(buckets, kept, list(dict.fromkeys(query.group_by)), shown)
 
 
 def dimensions(item: Item) -> dict[str, str | bool | None]:
@@ -114,7 +109,7 @@ def _part(item: Item) -> Part:
     return dimensions(item), tuple(item[name] for name in TOKENS)
 
 
-def _asked(part: Part, query: UsageQuery | CompletionsQuery) -> bool:
+def _asked(part: Part, query: Query) -> bool:
     fields, _ = part
     return (
         among(query.project_ids, fields["project_id"])
