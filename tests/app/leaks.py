@@ -2,7 +2,7 @@
 
 import re
 
-# Keys of callers, upstreams and invites, whole; a redacted one has an ellipsis where the rest of it is.
+# Keys of callers and upstreams and invites, whole; the redacted form has an ellipsis for the rest of the key.
 _KEY = rb"(?<![A-Za-z0-9])(?:sk|invite-gw)-[A-Za-z0-9_-]{4,}"
 _PEPPER = rb"pepper-p+"
 _PASSWORD = rb"[a-z]+-password"

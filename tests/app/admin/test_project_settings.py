@@ -1,5 +1,6 @@
 """A project's settings through our own call: checked at once, merged, logged, and in force within seconds."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -109,9 +110,21 @@ def test_concurrent_changes_of_different_settings_are_all_kept(people: People, p
     assert settings.items() >= {"cache_ttl_s": 7, "cache_all": True, "default_model": "gpt-4o-mini"}.items()
 
 
-def test_a_cap_holds_within_5_s_and_settings_keep_the_projects_permissions(
-    people: People, project_id: str
-) -> None:
+def test_model_permissions_beside_them_are_kept(people: People, project_id: str) -> None:
+    permissions = {"mode": "allow_list", "model_ids": ["gpt-4o-mini"]}
+    table, key = people.aws.client("dynamodb"), project_address(project_id).key()
+    table.update_item(
+        TableName=TABLE,
+        Key=key,
+        UpdateExpression="SET settings = :settings",
+        ExpressionAttributeValues={":settings": {"S": json.dumps({"model_permissions": permissions})}},
+    )
+    choose(people, project_id, cache_ttl_s=60)
+    kept = json.loads(table.get_item(TableName=TABLE, Key=key)["Item"][ATTRIBUTE]["S"])
+    assert kept == {"model_permissions": permissions, "cache_ttl_s": 60}
+
+
+def test_a_cap_holds_within_5_s(people: People, project_id: str) -> None:
     key = people.api.projects.service_accounts.create(project_id, name="web").api_key.value
     sdk = people.gateway.sdk(key)
     choose(people, project_id, caps={"max_tokens": 16})
