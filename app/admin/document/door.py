@@ -18,6 +18,10 @@ class RefusedError(Exception):
     """What the API refused or did not answer; the text is fit for people."""
 
 
+class ForbiddenError(RefusedError):
+    """What the holder of the key may not do."""
+
+
 class Door:
     """Each method raises RefusedError. Paths are those below /v1."""
 
@@ -88,6 +92,8 @@ class Door:
             if absent is not None and error.code == absent:
                 return {}
             raise RefusedError(_told(error)) from None
+        except openai.PermissionDeniedError as error:
+            raise ForbiddenError(_told(error)) from None
         except openai.OpenAIError as error:
             raise RefusedError(_told(error)) from None
 
