@@ -6,40 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from app.admin.offered import CALLS
 from tests.app.admin.people import People
 
 Document = dict[str, Any]
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small")
-OF_CALLS = {
-    "spend_limit_usd": "spend_limit.update",
-    "spend_alerts": "spend_alerts.update",
-    "data_retention": "data_retention.update",
-    "users": "users.update",
-    "model_permissions": "model_permissions.update",
-    "rate_limits": "rate_limits.update_rate_limit",
-    "service_accounts": "service_accounts.update",
-    "settings": "settings.update",
-}
-"""A call that each section needs; a project's are below `projects.`"""
-
-_OFFERED = {call.sdk for call in CALLS}
-
-
-def offered(document: Document) -> Document:
-    """A file without the sections that this version of the gateway does not offer."""
-    return {
-        **{name: value for name, value in document.items() if OF_CALLS.get(name) in _OFFERED},
-        "projects": [
-            {
-                name: value
-                for name, value in project.items()
-                if name not in OF_CALLS or f"projects.{OF_CALLS[name]}" in _OFFERED
-            }
-            for project in document["projects"]
-        ],
-    }
 
 
 def canonical(value: Any) -> Any:

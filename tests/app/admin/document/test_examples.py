@@ -9,7 +9,7 @@ import yaml
 
 from app.admin.document.file import Organization, Project, load
 from tests.app.admin.document.command import Command
-from tests.app.admin.document.documents import Document, offered
+from tests.app.admin.document.documents import Document
 from tests.app.admin.people import People
 from tests.servers import ROOT
 
@@ -32,7 +32,7 @@ def test_both_are_applied_exported_and_compared(more_people: Callable[[], People
         folder = tmp_path / path.stem
         folder.mkdir()
         command = Command(more_people(), folder)
-        document: Document = offered(yaml.safe_load(path.read_text()))
+        document: Document = yaml.safe_load(path.read_text())
         assert command.apply(document).code == 0
         assert command.apply(document).out.splitlines()[-1] == "no changes"
         output = str(folder / "exported.yaml")

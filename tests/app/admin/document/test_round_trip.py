@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.app.admin.document.command import Command
-from tests.app.admin.document.documents import Document, canonical, documents, offered, people_of
+from tests.app.admin.document.documents import Document, canonical, documents, people_of
 from tests.app.admin.people import People
 from tests.app.conftest import Aws, Gateway
 
@@ -26,7 +26,7 @@ def test_an_organization_becomes_what_a_file_says_and_then_what_another_says(
     with tempfile.TemporaryDirectory() as folder:
         command = Command(people, Path(folder))
         for file in (document, later):
-            wanted = offered({**file, "users": [*people_of(people), *file["users"]]})
+            wanted = {**file, "users": [*people_of(people), *file["users"]]}
             said = command.apply(wanted, "--prune")
             assert said.code == 0, (said, wanted)
             exported = command.export()
