@@ -13,17 +13,17 @@ from tests.app.admin.people import People
 from tests.app.conftest import Aws, Gateway
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ours(aws: Aws, gateway: Gateway) -> People:
     return People(aws, gateway)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def theirs(aws: Aws, gateway: Gateway) -> People:
     return People(aws, gateway)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def project_key(ours: People) -> str:
     return ours.project_key()
 
