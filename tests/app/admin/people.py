@@ -26,11 +26,16 @@ def refused(work: Callable[[], Any]) -> openai.APIStatusError:
 
 @dataclass
 class People:
-    """An organization, made without the API so that its audit log is empty."""
+    """An organization, made without the API so that its audit log is empty.
+
+    table, pepper: of the gateway.
+    """
 
     aws: Aws
     gateway: Gateway
     organization_id: str = field(default_factory=lambda: f"org-{secrets.token_hex(4)}")
+    table: str = TABLE
+    pepper: str = field(default=PEPPER, repr=False)
     owner: Item = field(init=False)
     owner_key: str = field(init=False, repr=False)
     reader: Item = field(init=False)
@@ -45,16 +50,20 @@ class People:
         user = items.new_user(
             self.organization_id, name=f"A {role}", email=email, role=role, projects=projects
         )
-        text, key = items.new_admin_key(PEPPER, user, name=f"{role}'s key")
-        write(self.aws.client("dynamodb"), TABLE, [Create(user), Create(items.new_email(user)), Create(key)])
+        text, key = items.new_admin_key(self.pepper, user, name=f"{role}'s key")
+        write(
+            self.aws.client("dynamodb"),
+            self.table,
+            [Create(user), Create(items.new_email(user)), Create(key)],
+        )
         return user, text
 
     def project_key(self) -> str:
         """A project's API key in this organization."""
         return issue(
             self.aws.client("dynamodb"),
-            TABLE,
-            PEPPER,
+            self.table,
+            self.pepper,
             organization_id=self.organization_id,
             project_id=f"proj_{secrets.token_hex(4)}",
             project_name="Of a key",
@@ -96,7 +105,7 @@ class People:
     def last_entry(self) -> str | None:
         """What tells the latest entry of the audit log from others."""
         found = self.aws.client("dynamodb").query(
-            TableName=TABLE,
+            TableName=self.table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
             ExpressionAttributeValues={
                 ":pk": {"S": f"ORG#{self.organization_id}"},
