@@ -1,6 +1,7 @@
 """The gateway as a process among real parts: Valkey, moto's DynamoDB and Secrets Manager, the stand-in."""
 
 import contextlib
+import functools
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,6 +28,18 @@ ORGANIZATION = "org-first"
 PROJECT = "proj_first"
 
 
+@functools.cache
+def _client(service: str, endpoint_url: str) -> Any:
+    """Kept, because boto3 takes a tenth of a second to make one."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 @dataclass
 class Aws:
     """Local AWS with the gateway's table and secrets."""
@@ -37,13 +50,7 @@ class Aws:
     knowledge_queue_url: str
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        return _client(service, self.endpoint_url)
 
     def new_key(self, *, project_id: str = PROJECT, requests_per_minute: int | None = None) -> str:
         return issue(

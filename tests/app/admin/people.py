@@ -16,6 +16,9 @@ from app.admin.writes import Create
 from tests.app.admin.strict import StrictClient
 from tests.app.conftest import PEPPER, TABLE, Aws, Gateway
 
+_TRANSPORT = httpx2.Client(trust_env=False, timeout=30)
+"""Of all clients: each of its own would load the trust store anew, which takes longer than a request."""
+
 
 def refused(work: Callable[[], Any]) -> openai.APIStatusError:
     """What a call of the SDK is refused with."""
@@ -77,6 +80,7 @@ class People:
             api_key="not-sent",
             admin_api_key=admin_key or self.owner_key,
             max_retries=0,
+            http_client=_TRANSPORT,
         )
 
     @property
@@ -93,13 +97,12 @@ class People:
     ) -> httpx2.Response:
         """A request of any form. path: below /v1. key: None for none at all."""
         sent = self.owner_key if key == "owner's" else key
-        return httpx2.request(
+        return _TRANSPORT.request(
             method,
             f"{self.gateway.url}/v1{path}",
             headers={"Authorization": f"Bearer {sent}"} if sent else {},
             params=query or None,
             json=body,
-            trust_env=False,
         )
 
     def last_entry(self) -> str | None:
