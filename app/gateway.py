@@ -163,7 +163,8 @@ async def _find(
     """Answers from the cache, or with what another request is getting; otherwise begins a flight."""
     followed = 0
     while True:
-        lookup = await steps.cache.look_up(question)
+        may_share = wishes.mode == "use" and followed < MAX_FOLLOWED
+        lookup = await steps.cache.look_up(question, to_ask=may_share)
         _tell_cache(exchange, lookup.outcome)
         if lookup.answer is not None:
             _tell_model(exchange, request)
@@ -171,14 +172,17 @@ async def _find(
             return None, lookup
         if wishes.mode == "only":
             raise errors.not_in_cache()
-        if lookup.slot is None or wishes.mode == "refresh" or followed == MAX_FOLLOWED:
+        if lookup.slot is None or not may_share:
             return steps.flights.lead(lookup.slot, alone=True), lookup
         models = () if request.chain is None else request.chain.models
         follower = steps.flights.follow(lookup.slot, models)
         if follower is None:
             flight = steps.flights.lead(lookup.slot, alone=False, models=models)
+            flight.lease = lookup.lease
             exchange.when_client_leaves = flight.leader_left
             return flight, lookup
+        if lookup.lease is not None:
+            lookup.lease.end(replaced=False)
         if await _follow(exchange, steps, request, follower):
             return None, lookup
         followed += 1
