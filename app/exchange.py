@@ -1,8 +1,8 @@
 """One HTTP request and its answer on raw ASGI: read within bounds, answered once, logged once."""
 
 import asyncio
-import secrets
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Set
 from types import TracebackType
 from typing import Any
 
@@ -57,7 +57,7 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, room: BodyRoom | None = None) -> None:
-        request_id = "req_" + secrets.token_hex(16)
+        request_id = "req_" + os.urandom(16).hex()
         self._receive = receive
         self._send = send
         # Of a header that is sent twice, the first counts.
@@ -87,6 +87,10 @@ class Exchange:
         """The first value of a request header; `name` in lower case."""
         value = self._request_headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def has_any(self, names: Set[bytes]) -> bool:
+        """Whether the request has one of these headers, names in lower case: for most that few send."""
+        return not self._request_headers.keys().isdisjoint(names)
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """A header of every answer from here on, in place of what it was."""
@@ -203,7 +207,7 @@ class ClientWatch:
         self._receive = receive
         self._gone = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         _UNWATCHED.set(self)
@@ -211,7 +215,7 @@ class ClientWatch:
     def passed(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         exception: BaseException | None,

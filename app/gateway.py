@@ -16,6 +16,8 @@ from app.admission.admission import Admission, Hold
 from app.batching import Batching
 from app.body import MAX_BODY_BYTES
 from app.cache import (
+    NO_WISHES,
+    WISHING,
     Flight,
     Flights,
     LeaderFailedError,
@@ -66,10 +68,10 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     exchange.record.alias = request.chain.alias if request.chain is not None else None
-    wishes = parse_wishes(exchange.header)
+    wishes = parse_wishes(exchange.header) if exchange.has_any(WISHING) else NO_WISHES
     question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
     steps.batching.expect(exchange, request)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         flight, lookup = await _find(exchange, steps, request, wishes, question)
         if flight is None:
             return
@@ -101,7 +103,7 @@ async def list_models(exchange: Exchange, steps: Steps) -> None:
     """GET /v1/models. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         answer = await _free(exchange, steps, caller, "/models")
         aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
         if answer.status == 200 and (aliases or permissions is not None):
@@ -115,7 +117,7 @@ async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
     exchange.record.model = model[:256]
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         steps.models.check(model, caller)
         if model in steps.models.aliases(caller):
             await exchange.answer_json(200, described(model))
@@ -218,8 +220,11 @@ async def _follow(exchange: Exchange, steps: Steps, request: ApiRequest, followe
 
 
 def _tell_cache(exchange: Exchange, outcome: CacheOutcome) -> None:
+    if exchange.record.cache is None:
+        exchange.headers.append((b"x-cache", outcome.encode()))
+    else:
+        exchange.set_header(b"x-cache", outcome.encode())
     exchange.record.cache = outcome
-    exchange.set_header(b"x-cache", outcome.encode())
 
 
 async def _ask(
@@ -239,10 +244,11 @@ async def _ask(
         raise
     finally:
         # Whatever has not been settled by now broke off.
-        record = exchange.record
-        steps.admission.settle(
-            hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
-        )
+        if not hold.settled:
+            record = exchange.record
+            steps.admission.settle(
+                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+            )
 
 
 async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
@@ -388,7 +394,7 @@ def _tell_model(exchange: Exchange, request: ApiRequest) -> None:
 
 
 def _processing_ms(exchange: Exchange) -> Header:
-    return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
+    return (b"openai-processing-ms", b"%d" % exchange.record.elapsed_ms())
 
 
 class Pings:

@@ -71,6 +71,7 @@ class RequestRecord:
         """The record as it is logged; durations that never began and tokens nobody counted are null."""
         usage = self.usage
         return {
+            "time": _now(),
             "event": "request",
             "request_id": self.request_id,
             "method": self.method,
@@ -111,7 +112,7 @@ def log_request(record: RequestRecord) -> None:
 
 def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
     """A line about the process itself. `fields` must hold nothing secret and no content."""
-    _lines.append(_encoded({"event": event, "level": level, **fields}))
+    _lines.append(_encoded({"time": _now(), "event": event, "level": level, **fields}))
     flush()
 
 
@@ -143,9 +144,12 @@ def flush() -> None:
 
 
 def _encoded(line: dict[str, Any]) -> bytes:
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _now() -> str:
     seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
-    now = f"{_second(seconds)}.{ms:03}+00:00"
-    return orjson.dumps({"time": now, **line}, option=orjson.OPT_APPEND_NEWLINE)
+    return f"{_second(seconds)}.{ms:03}+00:00"
 
 
 @lru_cache(maxsize=2)

@@ -69,8 +69,11 @@ def fragment(*arguments: Argument) -> Fragment:
 
 def command(head: Fragment, own: tuple[Argument, ...] = (), tail: Fragment = NOTHING) -> bytes:
     """A whole command, from what others share with it and what is its own."""
-    _, _, spelled = hiredis.pack_command(own).partition(b"\r\n")  # type: ignore[arg-type]
-    return b"*%d\r\n%b%b%b" % (head[0] + len(own) + tail[0], head[1], spelled, tail[1])
+    spelled = hiredis.pack_command(own)  # type: ignore[arg-type]
+    number = len(own)
+    # What it spells before the arguments: their number, between an asterisk and the end of a line.
+    begins = 4 if number < 10 else spelled.index(b"\n") + 1
+    return b"".join((b"*%d\r\n" % (head[0] + number + tail[0]), head[1], spelled[begins:], tail[1]))
 
 
 # The server will not serve this connection any more: a failover's old primary, a start, a changed user.

@@ -36,6 +36,7 @@ MAX_KEPT_BYTES = 4 * 1024 * 1024
 _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
 
 
+_SET = fragment("SET")
 _LOOK_AND_TAKE = fragment(
     "EVAL",
     """
@@ -52,8 +53,8 @@ end
 return found
 """,
 )
-"""MGET of epochs and entry. Where neither an answer nor a lease under these epochs stands, it puts a lease
-and says so with one more value: a miss, which nearly always asks the upstream next, is spared a round trip."""
+"""MGET of epochs and entry, and a lease where neither an answer nor a lease under these epochs stands; one
+more value says so. A miss, which nearly always asks the upstream next, is spared a round trip."""
 
 
 class Question(NamedTuple):
@@ -226,8 +227,8 @@ class ResponseCache:
         await epochs.bump(self._valkey, keys)
 
     def _store(self, key: str, slot: Slot, answer: bytes) -> None:
-        stored = self._valkey.execute("SET", key, slot.pack(answer), "EX", slot.ttl_s)
-        stored.add_done_callback(lambda done: done.cancelled() or done.exception())
+        packed = command(_SET, (key, slot.pack(answer), "EX", slot.ttl_s))
+        self._valkey.tell(packed, lambda _stored: None)
 
 
 def scopes_of(caller: Caller) -> list[str]:
