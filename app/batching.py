@@ -11,7 +11,7 @@ may have been charged is not asked again.
 """
 
 import asyncio
-from collections.abc import Mapping, Set
+from collections.abc import Coroutine, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,21 @@ class Batching:
         queue.on_the_way.add(exchange)
         task.add_done_callback(lambda _: self._over(exchange, part.shape))
 
-    async def complete(
+    def complete(
+        self,
+        method: str,
+        path: str,
+        exchange: Asking,
+        body: bytes | None = None,
+        *,
+        chain: Chain | None = None,
+        within_s: float | None = None,
+    ) -> Coroutine[Any, Any, Answer]:
+        """As Upstream.complete. Raises ApiError."""
+        complete = self._complete if path in JOINED_PATHS else self._upstream.complete
+        return complete(method, path, exchange, body, chain=chain, within_s=within_s)
+
+    async def _complete(
         self,
         method: str,
         path: str,
@@ -80,9 +94,6 @@ class Batching:
         chain: Chain | None = None,
         within_s: float | None = None,
     ) -> Answer:
-        """As Upstream.complete. Raises ApiError."""
-        if path not in JOINED_PATHS:
-            return await self._upstream.complete(method, path, exchange, body, chain=chain, within_s=within_s)
         part = self._parts.pop(exchange, None)
         if part is None or part.body is not body:
             # Not what was expected, but for instance what of it the cache does not have.

@@ -1,7 +1,7 @@
 """One HTTP request and its answer on raw ASGI: read within bounds, answered once, logged once."""
 
 import asyncio
-import os
+import secrets
 from collections.abc import Callable, Mapping, Set
 from types import TracebackType
 from typing import Any
@@ -57,7 +57,7 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, room: BodyRoom | None = None) -> None:
-        request_id = "req_" + os.urandom(16).hex()
+        request_id = "req_" + secrets.token_hex(16)
         self._receive = receive
         self._send = send
         # Of a header that is sent twice, the first counts.
@@ -105,10 +105,11 @@ class Exchange:
         encoding = self.header(b"content-encoding")
         if encoding and encoding.lower() != "identity":
             raise encoded_body(encoding[:40])
-        announced = self.header(b"content-length") or "0"
-        if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        announced = self._request_headers.get(b"content-length", b"0")
+        announced_bytes = int(announced[:20]) if announced.isdigit() else 0
+        if announced_bytes > limit_bytes:
             raise body_too_large(limit_bytes)
-        self._make_room(int(announced) if announced.isdecimal() else 0)
+        self._make_room(announced_bytes)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             first: bytes = message.get("body", b"")

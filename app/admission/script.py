@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.admission.plan import Plan, costs
-from app.valkey import Argument, Fragment, Valkey, ValkeyReplyError, command, fragment
+from app.valkey import NOTHING, Argument, Fragment, Valkey, ValkeyReplyError, command, fragment
 
 SCRIPT = Path(__file__).with_name("admission.lua").read_bytes()
 SCRIPT_SHA1 = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
@@ -115,11 +115,21 @@ def verdict(answer: Sequence[Any]) -> Verdict:
     return Verdict(None, word.decode(), number - 1, wait_ms, now_ms, standings)
 
 
-def settle_command(organization_id: str, request_id: str, generation: str, *arguments: Argument) -> bytes:
-    """What admission.lua takes after the generation follows it."""
+def settle_command(
+    organization_id: str,
+    request_id: str,
+    generation: str,
+    tokens: int,
+    money: int,
+    record: bytes,
+    if_gone: IfGone,
+    at_ms: int,
+    *budgets: str,
+) -> bytes:
+    """See admission.lua."""
     mark = _mark(organization_id, request_id, generation)
-    own = (mark, "settle", request_id, generation, *arguments)
-    return command(_head(organization_id, True), own)
+    own = (mark, "settle", request_id, generation, tokens, money, record, if_gone, at_ms)
+    return command(_head(organization_id, True), own, _budgets(*budgets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +208,11 @@ async def _run_again(valkey: Valkey, packed: bytes, refused: ValkeyReplyError) -
     await valkey.execute("SCRIPT", "LOAD", SCRIPT)
     answer: list[Any] = await valkey.ask(packed)
     return answer
+
+
+@lru_cache(maxsize=1024)
+def _budgets(*names: str) -> Fragment:
+    return fragment(*names) if names else NOTHING
 
 
 @lru_cache(maxsize=1024)
