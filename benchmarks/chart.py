@@ -2,7 +2,7 @@
 
     python -m benchmarks.chart docs/benchmarks.json docs/benchmarks.svg
 
-Bars are of processor time; they are logarithmic, since a peer's would leave the others none to see.
+Bars are of processor time, and logarithmic: a peer's would leave the others none to see.
 """
 
 import json
@@ -11,53 +11,65 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.etree import ElementTree
 
 SHOWN = {
     "bare forwarder": "Bare forwarder",
-    "gateway, hits": "Gateway, answer from the cache",
+    "gateway, hits": "Gateway, hit in the cache",
     "gateway, not cacheable": "Gateway, not cacheable",
     "gateway, looked up and kept": "Gateway, everything on",
     "LiteLLM": "LiteLLM",
     "LiteLLM, looked up and kept": "LiteLLM, cache on",
 }
-"""Targets by name, as the picture calls them, in its order; those that were not measured are left out."""
+"""Targets, and how the picture calls them, in its order; those that were not measured are left out."""
 
-OURS = "Gateway"
-WIDTH, LABEL_WIDTH, FIGURES_WIDTH = 720, 210, 210
+WIDTH, LABELS_WIDTH, FIGURES_WIDTH = 720, 210, 200
 ROW_HEIGHT, BAR_HEIGHT, TOP, BOTTOM = 30, 18, 44, 34
+PAPER, INK, PALE, OURS, OTHERS = "#ffffff", "#1f2328", "#57606a", "#2f6fed", "#9aa4b2"
 
 
 def chart(kept: Mapping[str, Any]) -> str:
     """The picture. kept: what `benchmarks.gateway` has written."""
     rows = [(shown, kept["targets"][name]) for name, shown in SHOWN.items() if name in kept["targets"]]
     height = TOP + ROW_HEIGHT * len(rows) + BOTTOM
+    svg = ElementTree.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {height}")
+    svg.set("font-family", "system-ui, sans-serif")
+    _rectangle(svg, 0, 0, WIDTH, height, PAPER)
+    _text(svg, 16, 26, "Processor time of one request, one worker", INK, size=15)
     most = max(result["cpu_us"] for _, result in rows)
     least = min(result["cpu_us"] for _, result in rows) / 2
-    widest = WIDTH - LABEL_WIDTH - FIGURES_WIDTH
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        '<text x="16" y="26" font-size="15" font-weight="600" fill="#1f2328">'
-        "Processor time of one request, one worker</text>",
-    ]
     for number, (shown, result) in enumerate(rows):
-        y = TOP + ROW_HEIGHT * number
-        width = widest * math.log(result["cpu_us"] / least) / math.log(most / least)
-        color = "#2f6fed" if shown.startswith(OURS) else "#9aa4b2"
-        middle = y + ROW_HEIGHT / 2
+        middle = TOP + ROW_HEIGHT * number + ROW_HEIGHT / 2
+        share = math.log(result["cpu_us"] / least) / math.log(most / least)
+        width = share * (WIDTH - LABELS_WIDTH - FIGURES_WIDTH)
+        color = OURS if shown.startswith("Gateway") else OTHERS
+        _text(svg, LABELS_WIDTH - 8, middle + 4, shown, INK, anchor="end")
+        _rectangle(svg, LABELS_WIDTH, middle - BAR_HEIGHT / 2, width, BAR_HEIGHT, color)
         figures = f"{result['cpu_us']:,.0f} µs, {result['requests_per_s']:,.0f} requests/s"
-        parts += [
-            f'<text x="{LABEL_WIDTH - 8}" y="{middle + 4:g}" text-anchor="end" fill="#1f2328">'
-            f"{escape(shown)}</text>",
-            f'<rect x="{LABEL_WIDTH}" y="{middle - BAR_HEIGHT / 2:g}" width="{width:.1f}" '
-            f'height="{BAR_HEIGHT}" rx="3" fill="{color}"/>',
-            f'<text x="{LABEL_WIDTH + width + 8:.1f}" y="{middle + 4:g}" fill="#57606a">{figures}</text>',
-        ]
+        _text(svg, LABELS_WIDTH + width + 8, middle + 4, figures, PALE)
     measured = f"{kept['date']}, Python {kept['python']}, {kept['cores']} cores. Bars are logarithmic."
-    parts += [f'<text x="16" y="{height - 12}" font-size="11" fill="#57606a">{measured}</text>', "</svg>"]
-    return "\n".join(parts) + "\n"
+    _text(svg, 16, height - 12, measured, PALE, size=11)
+    ElementTree.indent(svg)
+    return ElementTree.tostring(svg, encoding="unicode") + "\n"
+
+
+def _rectangle(svg: ElementTree.Element, x: float, y: float, width: float, height: float, fill: str) -> None:
+    places = {"x": x, "y": y, "width": width, "height": height}
+    ElementTree.SubElement(svg, "rect", {name: f"{of:g}" for name, of in places.items()}, fill=fill)
+
+
+def _text(
+    svg: ElementTree.Element,
+    x: float,
+    y: float,
+    text: str,
+    fill: str,
+    *,
+    size: int = 13,
+    anchor: str = "start",
+) -> None:
+    attributes = {"x": f"{x:g}", "y": f"{y:g}", "font-size": str(size), "text-anchor": anchor, "fill": fill}
+    ElementTree.SubElement(svg, "text", attributes).text = text
 
 
 def main() -> int:

@@ -60,7 +60,8 @@ def measure(
 ) -> Result:
     """Asks POST `url``endpoint` as fast as it is answered, and repeats a turn with errors.
 
-    Raises LoadError when each time nothing was answered with 200, or a connection was lost. body: of request number n. pid: the process whose processor time counts.
+    Raises LoadError when each time nothing was answered with 200, or a connection was lost. body: of request
+    number n. pid: the process whose processor time counts.
     """
     for turn in range(1, TURNS_AT_MOST + 1):
         try:
