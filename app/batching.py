@@ -11,7 +11,7 @@ may have been charged is not asked again.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,16 @@ from app import errors
 from app.endpoints import ApiRequest
 from app.endpoints.endpoint import Chain
 from app.errors import ApiError
-from app.joining import MAX_JOINED_BYTES, Part, Shape, count_tokens, joined_body, part_of, take_apart
+from app.joining import (
+    JOINED_PATHS,
+    MAX_JOINED_BYTES,
+    Part,
+    Shape,
+    count_tokens,
+    joined_body,
+    part_of,
+    take_apart,
+)
 from app.telemetry import RequestRecord
 from app.upstream import Answer, Asking, Upstream
 
@@ -50,7 +59,7 @@ class Batching:
     def expect(self, exchange: Asking, request: ApiRequest) -> None:
         """Tells of a request that may come to `complete` before the task that calls this is over."""
         part = None
-        if request.chain is None:
+        if request.chain is None and request.endpoint.path in JOINED_PATHS:
             part = self._joinable(exchange, request.endpoint.path, request.body, request.fields)
         task = asyncio.current_task()
         if part is None or task is None:
@@ -61,7 +70,21 @@ class Batching:
         queue.on_the_way.add(exchange)
         task.add_done_callback(lambda _: self._over(exchange, part.shape))
 
-    async def complete(
+    def complete(
+        self,
+        method: str,
+        path: str,
+        exchange: Asking,
+        body: bytes | None = None,
+        *,
+        chain: Chain | None = None,
+        within_s: float | None = None,
+    ) -> Coroutine[Any, Any, Answer]:
+        """As Upstream.complete. Raises ApiError."""
+        complete = self._complete if path in JOINED_PATHS else self._upstream.complete
+        return complete(method, path, exchange, body, chain=chain, within_s=within_s)
+
+    async def _complete(
         self,
         method: str,
         path: str,
@@ -71,7 +94,6 @@ class Batching:
         chain: Chain | None = None,
         within_s: float | None = None,
     ) -> Answer:
-        """As Upstream.complete. Raises ApiError."""
         part = self._parts.pop(exchange, None)
         if part is None or part.body is not body:
             # Not what was expected, but for instance what of it the cache does not have.
@@ -249,6 +271,9 @@ class _Call:
 
     def header(self, name: bytes) -> str | None:
         return self._headers.get(name)
+
+    def has_any(self, names: Set[bytes]) -> bool:
+        return not self._headers.keys().isdisjoint(names)
 
     def record_for(self, record: RequestRecord, joined: int) -> None:
         """Writes down what is known of the call so far."""

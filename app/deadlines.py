@@ -47,10 +47,14 @@ class Deadlines:
         while self._open:
             what, due = next(iter(self._open.items()))
             if due > now:
-                self._timer = loop.call_at(due, self._look)
-                return
+                break
             del self._open[what]
             what.passed()
+        if self._open:
+            if self._timer is not None:
+                # One that passed was set anew.
+                self._timer.cancel()
+            self._timer = loop.call_at(next(iter(self._open.values())), self._look)
 
 
 class Within:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from types import TracebackType
 from typing import Any
 
@@ -88,6 +88,10 @@ class Exchange:
         value = self._request_headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def has_any(self, names: Set[bytes]) -> bool:
+        """Whether the request has one of these headers, names in lower case: for most that few send."""
+        return not self._request_headers.keys().isdisjoint(names)
+
     def set_header(self, name: bytes, value: bytes) -> None:
         """A header of every answer from here on, in place of what it was."""
         self.headers = [header for header in self.headers if header[0] != name]
@@ -101,10 +105,11 @@ class Exchange:
         encoding = self.header(b"content-encoding")
         if encoding and encoding.lower() != "identity":
             raise encoded_body(encoding[:40])
-        announced = self.header(b"content-length") or "0"
-        if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        announced = self._request_headers.get(b"content-length", b"0")
+        announced_bytes = int(announced[:20]) if announced.isdigit() else 0
+        if announced_bytes > limit_bytes:
             raise body_too_large(limit_bytes)
-        self._make_room(int(announced) if announced.isdecimal() else 0)
+        self._make_room(announced_bytes)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             first: bytes = message.get("body", b"")
@@ -203,7 +208,7 @@ class ClientWatch:
         self._receive = receive
         self._gone = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         _UNWATCHED.set(self)
@@ -211,7 +216,7 @@ class ClientWatch:
     def passed(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         exception: BaseException | None,

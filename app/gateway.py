@@ -16,6 +16,8 @@ from app.admission.admission import Admission, Hold
 from app.batching import Batching
 from app.body import MAX_BODY_BYTES
 from app.cache import (
+    NO_WISHES,
+    WISHING,
     Flight,
     Flights,
     LeaderFailedError,
@@ -67,10 +69,10 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     exchange.record.alias = request.chain.alias if request.chain is not None else None
-    wishes = parse_wishes(exchange.header)
+    wishes = parse_wishes(exchange.header) if exchange.has_any(WISHING) else NO_WISHES
     question = steps.cache.question(request, caller, wishes, exchange.header(b"openai-beta"))
     steps.batching.expect(exchange, request)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         flight, lookup = await _find(exchange, steps, request, wishes, question)
         if flight is None:
             return
@@ -102,7 +104,7 @@ async def list_models(exchange: Exchange, steps: Steps) -> None:
     """GET /v1/models. Raises ApiError, ClientGoneError."""
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         answer = await _free(exchange, steps, caller, "/models")
         aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
         if answer.status == 200 and (aliases or permissions is not None):
@@ -116,7 +118,7 @@ async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
     exchange.record.model = model[:256]
     caller = await _identify(exchange, steps)
     await exchange.read_body(0)
-    async with exchange.while_client_stays():
+    with exchange.while_client_stays():
         steps.models.check(model, caller)
         if model in steps.models.aliases(caller):
             await exchange.answer_json(200, described(model))
@@ -164,7 +166,8 @@ async def _find(
     """Answers from the cache, or with what another request is getting; otherwise begins a flight."""
     followed = 0
     while True:
-        lookup = await steps.cache.look_up(question)
+        may_share = wishes.mode == "use" and followed < MAX_FOLLOWED
+        lookup = await steps.cache.look_up(question, to_ask=may_share)
         _tell_cache(exchange, lookup.outcome)
         if lookup.answer is not None:
             _tell_model(exchange, request)
@@ -172,14 +175,17 @@ async def _find(
             return None, lookup
         if wishes.mode == "only":
             raise errors.not_in_cache()
-        if lookup.slot is None or wishes.mode == "refresh" or followed == MAX_FOLLOWED:
+        if lookup.slot is None or not may_share:
             return steps.flights.lead(lookup.slot, alone=True), lookup
         models = () if request.chain is None else request.chain.models
         follower = steps.flights.follow(lookup.slot, models)
         if follower is None:
             flight = steps.flights.lead(lookup.slot, alone=False, models=models)
+            flight.lease = lookup.lease
             exchange.when_client_leaves = flight.leader_left
             return flight, lookup
+        if lookup.lease is not None:
+            lookup.lease.end(replaced=False)
         if await _follow(exchange, steps, request, follower):
             return None, lookup
         followed += 1
@@ -215,8 +221,11 @@ async def _follow(exchange: Exchange, steps: Steps, request: ApiRequest, followe
 
 
 def _tell_cache(exchange: Exchange, outcome: CacheOutcome) -> None:
+    if exchange.record.cache is None:
+        exchange.headers.append((b"x-cache", outcome.encode()))
+    else:
+        exchange.set_header(b"x-cache", outcome.encode())
     exchange.record.cache = outcome
-    exchange.set_header(b"x-cache", outcome.encode())
 
 
 async def _ask(
@@ -236,10 +245,11 @@ async def _ask(
         raise
     finally:
         # Whatever has not been settled by now broke off.
-        record = exchange.record
-        steps.admission.settle(
-            hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
-        )
+        if not hold.settled:
+            record = exchange.record
+            steps.admission.settle(
+                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+            )
 
 
 async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiRequest | None) -> Hold:
@@ -385,4 +395,4 @@ def _tell_model(exchange: Exchange, request: ApiRequest) -> None:
 
 
 def _processing_ms(exchange: Exchange) -> Header:
-    return (b"openai-processing-ms", str(int(exchange.record.elapsed_ms())).encode())
+    return (b"openai-processing-ms", b"%d" % exchange.record.elapsed_ms())

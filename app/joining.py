@@ -26,6 +26,7 @@ MAX_JOINED_BYTES = 128 * 1024
 ENCODING = "cl100k_base"
 
 _INPUTS = {COMPLETIONS.path: "prompt", EMBEDDINGS.path: "input"}
+JOINED_PATHS = frozenset(_INPUTS)
 _OUTPUTS = {COMPLETIONS.path: "choices", EMBEDDINGS.path: "data"}
 # Each makes an answer depend on more than its prompt, or its tokens untellable: a stream tells one usage, a
 # seed repeats a request as a whole, echo and logprobs count positions in the prompt. What best_of tries

@@ -60,19 +60,20 @@ class Bucket(NamedTuple):
     dimensions: Dimensions
 
 
-Minute = tuple[int, Kind, Dimensions]
-"""Of unix time; all records of one add to the same three rollups."""
+Minute = tuple[int, tuple[str, ...]]
+"""Of unix time, with the endpoint and the dimensions; all records of one add to the same three rollups."""
 
 
 def minute_of(record: UsageRecord) -> Minute:
-    dimensions = Dimensions(
-        record.project_id, record.user_id, record.key_id, record.model, record.service_tier
-    )
-    return record.at_ms // MINUTE_MS, KINDS.get(record.endpoint, "other"), dimensions
+    return record.at_ms // MINUTE_MS, _used_of(record)
+
+
+_used_of = attrgetter("endpoint", *Dimensions._fields)
 
 
 def buckets_of(minute: Minute) -> list[Bucket]:
-    number, kind, dimensions = minute
+    number, (endpoint, *of) = minute
+    kind, dimensions = KINDS.get(endpoint, "other"), Dimensions(*of)
     return [
         Bucket(kind, width, number * 60 // width_s * width_s, dimensions) for width, width_s in WIDTHS.items()
     ]

@@ -80,29 +80,39 @@ class Price:
 
     def cost(self, usage: Usage) -> int:
         """Micro-dollars for what was used, rounded up."""
-        _, rates = self.steps[self._step(usage.prompt_tokens)]
-        audio = min(usage.audio_prompt_tokens, usage.prompt_tokens)
-        cached = min(usage.cached_tokens, usage.prompt_tokens - audio)
-        written = min(usage.cache_write_tokens, usage.prompt_tokens - audio - cached)
-        spoken = min(usage.audio_completion_tokens, usage.completion_tokens)
-        pico = (
-            (usage.prompt_tokens - audio - cached - written) * rates.prompt
-            + audio * rates.audio_prompt
-            + cached * rates.cached
-            + written * rates.cache_write
-            + (usage.completion_tokens - spoken) * rates.completion
-            + spoken * rates.audio_completion
-        )
-        return -(-pico // PICO_PER_MICRO)
+        return self.charge(usage)[0]
 
     def shares(self, usage: Usage) -> Shares:
         """What of the cost is for cached tokens, and for those of the answer."""
-        _, rates = self.steps[self._step(usage.prompt_tokens)]
-        audio = min(usage.audio_prompt_tokens, usage.prompt_tokens)
-        cached = min(usage.cached_tokens, usage.prompt_tokens - audio)
-        spoken = min(usage.audio_completion_tokens, usage.completion_tokens)
-        answer = (usage.completion_tokens - spoken) * rates.completion + spoken * rates.audio_completion
-        return Shares(cached * rates.cached // PICO_PER_MICRO, answer // PICO_PER_MICRO)
+        return self.charge(usage)[1]
+
+    def charge(self, usage: Usage) -> tuple[int, Shares]:
+        """Cost and shares."""
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        _, rates = self.steps[self._step(prompt)]
+        if not (
+            usage.cached_tokens
+            or usage.cache_write_tokens
+            or usage.audio_prompt_tokens
+            or usage.audio_completion_tokens
+        ):
+            answer = completion * rates.completion
+            return -(-(prompt * rates.prompt + answer) // PICO_PER_MICRO), Shares(0, answer // PICO_PER_MICRO)
+        audio = min(usage.audio_prompt_tokens, prompt)
+        cached = min(usage.cached_tokens, prompt - audio)
+        written = min(usage.cache_write_tokens, prompt - audio - cached)
+        spoken = min(usage.audio_completion_tokens, completion)
+        answer = (completion - spoken) * rates.completion + spoken * rates.audio_completion
+        pico = (
+            (prompt - audio - cached - written) * rates.prompt
+            + audio * rates.audio_prompt
+            + cached * rates.cached
+            + written * rates.cache_write
+            + answer
+        )
+        return -(-pico // PICO_PER_MICRO), Shares(
+            cached * rates.cached // PICO_PER_MICRO, answer // PICO_PER_MICRO
+        )
 
     def bound(self, prompt_tokens: int, answer_tokens: int) -> int:
         """Micro-dollars that no request with at most so many tokens costs more than."""

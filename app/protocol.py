@@ -130,12 +130,9 @@ async def _send_whole(cycle: RequestResponseCycle, status: int, headers: list[He
         cycle.keep_alive = False
     elif not cycle.keep_alive:
         headers.append((b"connection", b"close"))
-    head = [STATUS_LINE[status]]
-    for name, value in (*cycle.default_headers, *headers):
-        head += (name, b": ", value, b"\r\n")
-    sent = b"".join(head)
-    lines = len(head) // 4 + 1
-    if not sent.count(b"\r\n") == sent.count(b"\n") == sent.count(b"\r") == lines or b"\0" in sent:
+    lines = [b": ".join(header) for header in (*cycle.default_headers, *headers)]
+    sent = STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n"
+    if not sent.count(b"\r\n") == sent.count(b"\n") == sent.count(b"\r") == len(lines) + 1 or b"\0" in sent:
         raise RuntimeError("a header holds the end of a line")
     cycle.response_started = True
     cycle.waiting_for_100_continue = False

@@ -2,9 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -192,27 +192,27 @@ class Application:
                 self._idle.set()
             log_request(exchange.record)
 
-    async def _route(self, exchange: Exchange, path: str, scope: Scope) -> None:
+    def _route(self, exchange: Exchange, path: str, scope: Scope) -> Coroutine[Any, Any, None]:
+        """The way that a request goes. Raises ApiError when there is none."""
         steps = _opened(self._steps)
         method = exchange.record.method
         if (endpoint := _ENDPOINTS.get(path)) is not None:
             _require("POST", method, path)
-            await gateway.handle(exchange, steps, endpoint)
-        elif path == "/v1/cache/invalidate":
+            return gateway.handle(exchange, steps, endpoint)
+        if path == "/v1/cache/invalidate":
             _require("POST", method, path)
-            await gateway.invalidate(exchange, steps)
-        elif path == "/v1/models":
+            return gateway.invalidate(exchange, steps)
+        if path == "/v1/models":
             _require("GET", method, path)
-            await gateway.list_models(exchange, steps)
-        elif path.startswith(_MODEL) and len(path) > len(_MODEL):
+            return gateway.list_models(exchange, steps)
+        if path.startswith(_MODEL) and len(path) > len(_MODEL):
             _require("GET", method, path)
-            await gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
-        elif path.startswith(administration.PREFIXES):
-            await _opened(self._administration).handle(exchange, scope)
-        elif path.startswith(invites.PREFIX):
-            await _opened(self._invite_page).handle(exchange, scope)
-        else:
-            raise errors.unknown_url(method, path)
+            return gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
+        if path.startswith(administration.PREFIXES):
+            return _opened(self._administration).handle(exchange, scope)
+        if path.startswith(invites.PREFIX):
+            return _opened(self._invite_page).handle(exchange, scope)
+        raise errors.unknown_url(method, path)
 
     async def _health(self, exchange: Exchange, path: str) -> None:
         if exchange.record.method not in ("GET", "HEAD"):

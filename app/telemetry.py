@@ -67,51 +67,68 @@ class RequestRecord:
     def elapsed_ms(self) -> float:
         return round((time.monotonic() - self.started) * 1000, 3)
 
-    def line(self) -> dict[str, Any]:
+    def line(self) -> bytes:
         """The record as it is logged; durations that never began and tokens nobody counted are null."""
         usage = self.usage
-        return {
+        own = {
+            "time": _now(),
             "event": "request",
             "request_id": self.request_id,
-            "method": self.method,
-            "path": self.path[:200],
-            "status": self.status,
-            "error": self.error,
-            "organization_id": self.organization_id,
-            "project_id": self.project_id,
-            "key_id": self.key_id,
-            "model": self.model,
-            "alias": self.alias,
-            "stream": self.stream,
-            "cache": self.cache,
-            "limiter": self.limiter,
             "prompt_tokens": usage.prompt_tokens if usage else None,
             "completion_tokens": usage.completion_tokens if usage else None,
             "total_tokens": usage.total_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "reasoning_tokens": usage.reasoning_tokens if usage else None,
-            "deployment": self.deployment,
-            "upstream_attempts": self.upstream_attempts,
-            "joined": self.joined,
-            "upstream_status": self.upstream_status,
             "upstream_request_id": self.upstream_request_id,
             "upstream_ms": self.upstream_ms,
             "first_byte_ms": self.first_byte_ms,
             "total_ms": self.elapsed_ms(),
         }
+        shared = _spelled(
+            self.method,
+            self.path[:200],
+            self.status,
+            self.error,
+            self.organization_id,
+            self.project_id,
+            self.key_id,
+            self.model,
+            self.alias,
+            self.stream,
+            self.cache,
+            self.limiter,
+            self.deployment,
+            self.upstream_attempts,
+            self.joined,
+            self.upstream_status,
+        )
+        return orjson.dumps(own)[:-1] + shared
+
+
+_SHARED = (
+    *("method", "path", "status", "error", "organization_id", "project_id", "key_id", "model", "alias"),
+    *("stream", "cache", "limiter", "deployment", "upstream_attempts", "joined", "upstream_status"),
+)
+
+
+@lru_cache(maxsize=1024)
+def _spelled(*values: Any) -> bytes:
+    """The end of the lines that have all of this in common, as most of a key's have."""
+    return b"," + orjson.dumps(dict(zip(_SHARED, values, strict=True)))[1:] + b"\n"
 
 
 def log_request(record: RequestRecord) -> None:
     """Logs with the other requests of this moment: a write for each would cost more than the line."""
     global _flush_timer
-    _lines.append(_encoded(record.line()))
+    _lines.append(record.line())
     if _flush_timer is None:
         _flush_timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, flush)
 
 
 def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
     """A line about the process itself. `fields` must hold nothing secret and no content."""
-    _lines.append(_encoded({"event": event, "level": level, **fields}))
+    line = {"time": _now(), "event": event, "level": level, **fields}
+    _lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     flush()
 
 
@@ -142,10 +159,9 @@ def flush() -> None:
             lines = lines[os.write(STANDARD_OUTPUT, lines) :]
 
 
-def _encoded(line: dict[str, Any]) -> bytes:
+def _now() -> str:
     seconds, ms = divmod(int(time.time() * 1000), 1000)
-    now = f"{_second(seconds)}.{ms:03}+00:00"
-    return orjson.dumps({"time": now, **line}, option=orjson.OPT_APPEND_NEWLINE)
+    return f"{_second(seconds)}.{ms:03}+00:00"
 
 
 @lru_cache(maxsize=2)

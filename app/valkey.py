@@ -20,9 +20,11 @@ import hiredis
 from app.telemetry import log_event
 
 COMMAND_TIMEOUT_S = 0.25
+LOOK_EVERY_S = 0.025
 STALL_S = 0.02
-GRACE_S = 0.05
-LONGEST_GRACE_S = 2.0
+LONGEST_STALL_S = 2.0
+"""Of one command: how long it is this process that is late, before it is Valkey that is gone all the same."""
+
 CONNECT_TIMEOUT_S = 1.0
 FIRST_RETRY_S = 0.05
 LONGEST_RETRY_S = 2.0
@@ -67,8 +69,11 @@ def fragment(*arguments: Argument) -> Fragment:
 
 def command(head: Fragment, own: tuple[Argument, ...] = (), tail: Fragment = NOTHING) -> bytes:
     """A whole command, from what others share with it and what is its own."""
-    _, _, spelled = hiredis.pack_command(own).partition(b"\r\n")  # type: ignore[arg-type]
-    return b"*%d\r\n%b%b%b" % (head[0] + len(own) + tail[0], head[1], spelled, tail[1])
+    spelled = hiredis.pack_command(own)  # type: ignore[arg-type]
+    number = len(own)
+    # What it spells before the arguments: their number, between an asterisk and the end of a line.
+    begins = 4 if number < 10 else spelled.index(b"\n") + 1
+    return b"".join((b"*%d\r\n" % (head[0] + number + tail[0]), head[1], spelled[begins:], tail[1]))
 
 
 # The server will not serve this connection any more: a failover's old primary, a start, a changed user.
@@ -86,9 +91,11 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=ConnectionError, replyError=ValkeyReplyError)
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
-        self._waiting: deque[tuple[asyncio.Future[Any] | Told, float]] = deque()
+        # Each with the loop's time when it was asked, and how long this process had been late by then.
+        self._waiting: deque[tuple[asyncio.Future[Any] | Told, float, float]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
         self._look_at = 0.0
+        self._stalled_s = 0.0
         self.closed = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,32 +113,39 @@ class _Connection(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(packed)
-        self._waiting.append((waiter, self._loop.time() + self._timeout_s))
+        self._waiting.append((waiter, self._loop.time(), self._stalled_s))
         if self._watchdog is None:
-            self._watch(self._timeout_s)
+            self._watch()
 
     def _flush(self) -> None:
         if self._transport is not None and self._outgoing and not self.closed.done():
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 
-    def _watch(self, delay_s: float) -> None:
-        self._look_at = self._loop.time() + delay_s
-        self._watchdog = self._loop.call_later(delay_s, self._check_oldest)
+    def _watch(self) -> None:
+        self._look_at = self._loop.time() + LOOK_EVERY_S
+        self._watchdog = self._loop.call_at(self._look_at, self._check_oldest)
 
     def _check_oldest(self) -> None:
+        """Gives up when the oldest command has waited too long for the server.
+
+        While this process itself is late, what the server answered in time lies unread, and what was asked is
+        not sent yet: that time does not count. It shows in looks that come late. The loop's clock stands
+        still between two of its turns, so one look at the end could not tell.
+        """
         self._watchdog = None
         if not self._waiting:
             return
         now = self._loop.time()
-        remaining = self._waiting[0][1] - now
-        if remaining > 0:
-            self._watch(remaining)
-        elif now - self._look_at > STALL_S and -remaining < LONGEST_GRACE_S:
-            # It is this process that is late: what the server answered in time may lie here unread.
-            self._watch(GRACE_S)
-        else:
+        late_s = now - self._look_at
+        if late_s > STALL_S:
+            self._stalled_s += late_s
+        _, asked_at, stalled_before_s = self._waiting[0]
+        stalled_s = min(self._stalled_s - stalled_before_s, LONGEST_STALL_S)
+        if now - asked_at - stalled_s > self._timeout_s:
             self.fail("no answer in time")
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -158,7 +172,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            waiter, _ = self._waiting.popleft()
+            waiter = self._waiting.popleft()[0]
             _tell(waiter, ValkeyUnavailableError(reason))
 
 

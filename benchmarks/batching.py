@@ -43,9 +43,8 @@ def body(number: int) -> bytes:
 
 
 def middle(turns: list[Turn]) -> Turn:
-    fields = ("requests_per_s", "cpu_us", "median_ms", "p99_ms")
-    results = [statistics.median(getattr(turn.result, name) for turn in turns) for name in fields]
-    return Turn(Result(*results), statistics.median(turn.prompts for turn in turns))
+    result = load.middle([turn.result for turn in turns])
+    return Turn(result, statistics.median(turn.prompts for turn in turns))
 
 
 def compare(rounds: int, measure: Callable[[str], Result], stand_in: StandIn) -> dict[str, Turn]:

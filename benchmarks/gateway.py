@@ -1,6 +1,7 @@
 """The gateway beside a bare forwarder and, when there is one, LiteLLM's proxy: one worker each, one run.
 
-    python -m benchmarks.gateway [--litellm VENV] [--profile] [--seconds 3] [--rounds 3] [--connections 32]
+    python -m benchmarks.gateway [--litellm VENV] [--profile] [--json FILE]
+                                 [--seconds 3] [--rounds 3] [--connections 32]
 
 The bare forwarder is raw ASGI on uvicorn with aiohttp and nothing between: what the same parts cost without a
 gateway. The gateway checks the key, takes from limits and budget in Valkey, looks into the response cache
@@ -12,19 +13,21 @@ transactions: moto's table is the slower one.
 
 Load, upstream and Valkey share this machine's cores with what is measured, which hides part of the difference
 in requests a second; the processor time of the measured process does not depend on them, and its ratio is
-what a worker's capacity goes by. Targets take turns, and the middle of their rounds counts.
+what a worker's capacity goes by. Targets take turns, and the middle of their rounds counts. A turn with
+errors is repeated, and errors that remain are counted. `benchmarks.chart` draws what --json keeps.
 """
 
 import argparse
 import json
 import logging
 import os
-import statistics
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -178,16 +181,7 @@ def compare(listed: list[Target], rounds: int, measure: Callable[[Target], Resul
         for target in listed:
             print(f"round {number + 1} of {rounds}: {target.name}", file=sys.stderr)
             found[target].append(measure(target))
-    return {target: _middle(results) for target, results in found.items()}
-
-
-def _middle(results: list[Result]) -> Result:
-    return Result(
-        *(
-            statistics.median(getattr(result, field) for result in results)
-            for field in ("requests_per_s", "cpu_us", "median_ms", "p99_ms", "first_ms")
-        )
-    )
+    return {target: load.middle(results) for target, results in found.items()}
 
 
 def report(results: dict[Target, Result]) -> None:
@@ -195,7 +189,7 @@ def report(results: dict[Target, Result]) -> None:
     peer = {target.kind: result for target, result in results.items() if target.name.startswith("LiteLLM")}
     print(
         f"{'':30}{'requests/s':>11}{'median ms':>11}{'p99 ms':>9}{'cpu us':>9}"
-        f"{'bare / it':>11}{'cpu x bare':>12}{'it / LiteLLM':>14}"
+        f"{'errors':>8}{'bare / it':>11}{'cpu x bare':>12}{'it / LiteLLM':>14}"
     )
     for target, result in results.items():
         beside = bare[target.stream]
@@ -203,12 +197,25 @@ def report(results: dict[Target, Result]) -> None:
         times = f"{result.requests_per_s / beaten.requests_per_s:13.1f}x" if beaten else ""
         print(
             f"{target.name:30}{result.requests_per_s:11.0f}{result.median_ms:11.2f}{result.p99_ms:9.2f}"
-            f"{result.cpu_us:9.0f}{beside.requests_per_s / result.requests_per_s:10.2f}x"
+            f"{result.cpu_us:9.0f}{result.errors:8.0f}{beside.requests_per_s / result.requests_per_s:10.2f}x"
             f"{result.cpu_us / beside.cpu_us:11.2f}x{times}"
         )
 
     rates = {target.name: result.requests_per_s for target, result in results.items()}
     print(f"\nA hit is {rates[HITS] / rates[FORWARDS]:.1f} times a forward in requests a second.")
+
+
+def keep(path: Path, results: dict[Target, Result]) -> None:
+    """The figures and what they depend on, as JSON."""
+    kept = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": " ".join(["python -m benchmarks.gateway", *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "targets": {target.name: asdict(result) for target, result in results.items()},
+    }
+    path.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def report_first_bytes(results: dict[Target, Result]) -> None:
@@ -241,6 +248,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway")
     parser.add_argument("--litellm", type=Path, metavar="VENV", help="a virtual environment that has LiteLLM")
     parser.add_argument("--profile", action="store_true", help="say where the gateway's time goes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in this file")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long a target's turn is (3)")
     parser.add_argument("--rounds", type=int, default=3, help="how many turns each has (3)")
     parser.add_argument("--connections", type=int, default=32, help="requests in flight (32)")
@@ -259,7 +267,10 @@ def main() -> int:
 
     with surroundings() as around:
         with targets(around, given.litellm) as listed:
-            report(compare(listed, given.rounds, measure))
+            results = compare(listed, given.rounds, measure)
+            report(results)
+            if given.json is not None:
+                keep(given.json, results)
             streams = [target for target in listed if target.stream]
             itself = Target(UPSTREAM, around.answering.stream_url, around.key, os.getpid(), stream=True)
             alone = compare([itself, *streams], given.rounds, lambda target: measure(target, 1))

@@ -95,7 +95,10 @@ class Admission:
         expired = encode(beginning, request_id, "expired", everything, money, shares)
         terms = script.Terms(plan, most.tokens, most.given, money, self._lease_ms, expired)
         try:
-            verdict = await self._ask(caller.organization_id, request_id, terms)
+            try:
+                verdict = await script.reserve(self._valkey, caller.organization_id, request_id, terms)
+            except script.UnseededError:
+                verdict = await self._reserve_seeded(caller.organization_id, request_id, terms)
         except _UNAVAILABLE:
             self._reserve_locally(hold, plan)
             return hold
@@ -135,8 +138,7 @@ class Admission:
         elapsed_s = time.monotonic() - hold.began
         if usage is None:
             usage = estimate(request, hold.most, chunks, elapsed_s) if used else Usage(0, 0, 0)
-        money = hold.price.cost(usage) if hold.price is not None else 0
-        shares = hold.price.shares(usage) if hold.price is not None else NO_SHARES
+        money, shares = hold.price.charge(usage) if hold.price is not None else (0, NO_SHARES)
         if chain is not None and given_up:
             usage, money, shares = chained.with_given_up(usage, money, shares, request, chain, self._prices)
         if chain is not None:
@@ -145,11 +147,10 @@ class Admission:
         record = encode(hold.beginning, hold.request_id, outcome, usage, money, shares)
         self._settle(hold, usage.prompt_tokens + usage.completion_tokens, money, record)
 
-    async def _ask(self, organization_id: str, request_id: str, terms: script.Terms) -> script.Verdict:
-        try:
-            return await script.reserve(self._valkey, organization_id, request_id, terms)
-        except script.UnseededError:
-            await self._seeding.seed(organization_id)
+    async def _reserve_seeded(
+        self, organization_id: str, request_id: str, terms: script.Terms
+    ) -> script.Verdict:
+        await self._seeding.seed(organization_id)
         try:
             return await script.reserve(self._valkey, organization_id, request_id, terms)
         except script.UnseededError:

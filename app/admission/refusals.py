@@ -21,7 +21,7 @@ def headers(plan: Plan, standings: Sequence[tuple[int, int]]) -> list[Header]:
     told: list[Header] = []
     for what, numbers in plan.by_what:
         least = numbers[0]
-        for number in numbers:
+        for number in numbers[1:]:
             if standings[number][0] < standings[least][0]:
                 least = number
         told += rate_headers(what, plan.rates[least].limit, *standings[least])

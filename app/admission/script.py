@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.admission.plan import Plan, costs
-from app.valkey import Argument, Fragment, Valkey, ValkeyReplyError, command, fragment
+from app.valkey import NOTHING, Argument, Fragment, Valkey, ValkeyReplyError, command, fragment
 
 SCRIPT = Path(__file__).with_name("admission.lua").read_bytes()
 SCRIPT_SHA1 = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
@@ -86,8 +86,12 @@ def outbox_key(organization_id: str) -> str:
 
 async def reserve(valkey: Valkey, organization_id: str, request_id: str, terms: Terms) -> Verdict:
     """Reserves all of it or nothing. Raises UnseededError, ValkeyUnavailableError, ValkeyReplyError."""
-    own = _of_request(request_id, terms)
-    return verdict(await run(valkey, command(_head(organization_id), own, terms.plan.spelled)))
+    packed = command(_head(organization_id), _of_request(request_id, terms), terms.plan.spelled)
+    try:
+        answer = await valkey.ask(packed)
+    except ValkeyReplyError as refused:
+        answer = await _run_again(valkey, packed, refused)
+    return verdict(answer)
 
 
 def reserve_arguments(request_id: str, terms: Terms) -> tuple[Argument, ...]:
@@ -104,17 +108,28 @@ def verdict(answer: Sequence[Any]) -> Verdict:
     if answer[0] == -1:
         raise UnseededError
     allowed, word, number, wait_ms, now_ms = answer[:5]
-    standings = list(zip(answer[5::2], answer[6::2], strict=True))
+    figures = iter(answer[5:])
+    standings = list(zip(figures, figures, strict=True))
     if allowed:
         return Verdict(word.decode(), None, 0, 0, now_ms, standings)
     return Verdict(None, word.decode(), number - 1, wait_ms, now_ms, standings)
 
 
-def settle_command(organization_id: str, request_id: str, generation: str, *arguments: Argument) -> bytes:
-    """What admission.lua takes after the generation follows it."""
+def settle_command(
+    organization_id: str,
+    request_id: str,
+    generation: str,
+    tokens: int,
+    money: int,
+    record: bytes,
+    if_gone: IfGone,
+    at_ms: int,
+    *budgets: str,
+) -> bytes:
+    """See admission.lua."""
     mark = _mark(organization_id, request_id, generation)
-    own = (mark, "settle", request_id, generation, *arguments)
-    return command(_head(organization_id, True), own)
+    own = (mark, "settle", request_id, generation, tokens, money, record, if_gone, at_ms)
+    return command(_head(organization_id, True), own, _budgets(*budgets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +197,22 @@ async def run(valkey: Valkey, packed: bytes) -> list[Any]:
     try:
         answer: list[Any] = await valkey.ask(packed)
     except ValkeyReplyError as refused:
-        # A server that was restarted or took over does not know the script yet.
-        if refused.code != "NOSCRIPT":
-            raise
-        await valkey.execute("SCRIPT", "LOAD", SCRIPT)
-        answer = await valkey.ask(packed)
+        answer = await _run_again(valkey, packed, refused)
     return answer
+
+
+async def _run_again(valkey: Valkey, packed: bytes, refused: ValkeyReplyError) -> list[Any]:
+    # A server that was restarted or took over does not know the script yet.
+    if refused.code != "NOSCRIPT":
+        raise refused
+    await valkey.execute("SCRIPT", "LOAD", SCRIPT)
+    answer: list[Any] = await valkey.ask(packed)
+    return answer
+
+
+@lru_cache(maxsize=1024)
+def _budgets(*names: str) -> Fragment:
+    return fragment(*names) if names else NOTHING
 
 
 @lru_cache(maxsize=1024)

@@ -4,9 +4,11 @@ from app.cache.flights import Flight, Flights, LeaderFailedError
 from app.cache.invalidation import Invalidation, invalidation
 from app.cache.responses import Lookup, Question, ResponseCache, scopes_of
 from app.cache.turns import turn
-from app.cache.wishes import Wishes, parse_wishes
+from app.cache.wishes import NO_WISHES, WISHING, Wishes, parse_wishes
 
 __all__ = [
+    "NO_WISHES",
+    "WISHING",
     "Flight",
     "Flights",
     "Invalidation",

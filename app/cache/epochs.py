@@ -14,6 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from app.project_settings import ProjectSettings
 from app.valkey import Valkey
@@ -75,6 +76,7 @@ async def bump(valkey: Valkey, keys: Iterable[str]) -> None:
     await valkey.execute("MSET", *(part for key in keys for part in (key, epoch)))
 
 
+@lru_cache(maxsize=1024)
 def _key(scope: str, name: str) -> str:
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % MAX_EPOCHS
     return f"cache:{{{scope}}}:epoch:{place}"

@@ -5,10 +5,12 @@ than LEASE_MS. Without Valkey everybody asks.
 """
 
 import asyncio
+import itertools
 import secrets
 from typing import Any
 
 from app.cache.slot import Slot
+from app.deadlines import Deadlines
 from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
 
 LEASE_MS = 3000
@@ -31,22 +33,24 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 class Lease:
     """One replica's leave to ask; renewed until `end`."""
 
+    __slots__ = ("_slot", "_valkey", "_value")
+
     def __init__(self, valkey: Valkey, slot: Slot, value: bytes) -> None:
         self._valkey = valkey
         self._slot = slot
         self._value = value
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(RENEW_AFTER_S, self._renew)
+        _UNRENEWED.set(self)
 
     def end(self, *, replaced: bool) -> None:
         """replaced: the answer stands in its place. Otherwise those who wait for it see that none comes."""
-        self._timer.cancel()
+        _UNRENEWED.clear(self)
         if not replaced:
             self._change(0)
 
-    def _renew(self) -> None:
+    def passed(self) -> None:
+        """It is time to renew it."""
         self._change(LEASE_MS)
-        self._timer = self._loop.call_later(RENEW_AFTER_S, self._renew)
+        _UNRENEWED.set(self)
 
     def _change(self, left_ms: int) -> None:
         changed = self._valkey.execute("EVAL", _CHANGE, 1, self._slot.key, self._value, left_ms)
@@ -55,7 +59,7 @@ class Lease:
 
 async def take(valkey: Valkey, slot: Slot) -> Lease | None:
     """None when the answer is there or on its way."""
-    value = slot.lease(secrets.token_hex(8))
+    value = slot.lease(new_token())
     taking = valkey.execute("EVAL", _TAKE, 1, slot.key, slot.epochs + b" ", value, LEASE_MS)
     try:
         taken = await asyncio.shield(taking)
@@ -66,6 +70,16 @@ async def take(valkey: Valkey, slot: Slot) -> Lease | None:
         Lease(valkey, slot, value).end(replaced=False)
         raise
     return Lease(valkey, slot, value) if taken else None
+
+
+def new_token() -> str:
+    """Nobody else's."""
+    return f"{_PROCESS}{next(_numbers):x}"
+
+
+_PROCESS = secrets.token_hex(8)
+_numbers = itertools.count()
+_UNRENEWED = Deadlines(RENEW_AFTER_S)
 
 
 def _seen(done: "asyncio.Future[Any]") -> None:

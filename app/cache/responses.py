@@ -4,20 +4,28 @@ An entry carries the epochs of what it rests on (`epochs.py`). Lookup reads epoc
 trip, and an entry under other epochs is a miss.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from app.cache import epochs
 from app.cache.canonical import canonical, fingerprint, fingerprints
 from app.cache.epochs import epoch_keys, scope_of, scopes
 from app.cache.inputs import Inputs, input_forms
-from app.cache.leases import Lease, take
+from app.cache.leases import LEASE_MS, Lease, new_token, take
 from app.cache.slot import MAX_ANSWER_BYTES, Slot
 from app.cache.wishes import Wishes
 from app.endpoints.endpoint import ApiRequest
 from app.identity import Caller
 from app.telemetry import CacheOutcome
-from app.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+from app.valkey import (
+    Argument,
+    Valkey,
+    ValkeyReplyError,
+    ValkeyUnavailableError,
+    command,
+    fragment,
+)
 
 MAX_READ = 128
 """Entries in one command: at 20 KB an embedding, what Valkey sends in a fraction of its time bound."""
@@ -28,8 +36,28 @@ MAX_KEPT_BYTES = 4 * 1024 * 1024
 _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+_SET = fragment("SET")
+_LOOK_AND_TAKE = fragment(
+    "EVAL",
+    """
+local found = redis.call('MGET', unpack(KEYS))
+local last = #KEYS
+for i = 1, last - 1 do
+  if not found[i] then return found end
+end
+local header = table.concat(found, '', 1, last - 1) .. ' '
+if not found[last] or string.sub(found[last], 2, #header + 1) ~= header then
+  redis.call('SET', KEYS[last], 'L' .. header .. ARGV[1], 'PX', ARGV[2])
+  found[last + 1] = 1
+end
+return found
+""",
+)
+"""MGET of epochs and entry, and a lease where neither an answer nor a lease under these epochs stands; one
+more value says so. A miss, which nearly always asks the upstream next, is spared a round trip."""
+
+
+class Question(NamedTuple):
     """What is looked for. key: of the whole answer. epoch_keys: what it rests on. fresh: no kept answer will
     do. inputs: the request, when each of its inputs has an answer of its own; input_keys: where those are."""
 
@@ -41,16 +69,17 @@ class Question:
     input_keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """What the cache said. answer: on a hit. slot: where a complete answer belongs, None when nowhere.
-    leased: another replica is asking the upstream. inputs: what is there of a request, input by input."""
+    leased: another replica is asking the upstream. inputs: what is there of a request, input by input. lease:
+    this request's own leave to ask, when it wanted one and nobody else has it."""
 
     outcome: CacheOutcome
     answer: bytes | None = None
     slot: Slot | None = None
     leased: bool = False
     inputs: Inputs | None = None
+    lease: Lease | None = None
 
 
 BYPASS = Lookup("bypass")
@@ -101,10 +130,16 @@ class ResponseCache:
             input_keys=() if forms is None else _input_keys(scope, asked, *forms),
         )
 
-    async def look_up(self, question: Question | None) -> Lookup:
-        """Looks for an answer, in one round trip for each MAX_READ entries; None is a bypass."""
+    async def look_up(self, question: Question | None, *, to_ask: bool = False) -> Lookup:
+        """Looks for an answer, in one round trip for each MAX_READ entries; None is a bypass.
+
+        to_ask: the caller asks the upstream when there is none, and takes the lease that allows it along. It
+        has to end it.
+        """
         if question is None:
             return BYPASS
+        if to_ask and question.inputs is None:
+            return await self._look_up_and_take(question)
         keys = (*question.epoch_keys, question.key, *question.input_keys)
         number = len(question.epoch_keys)
         try:
@@ -126,6 +161,37 @@ class ResponseCache:
         if answer is None:
             return Lookup("miss", None, slot, slot.is_lease(entry))
         return Lookup("hit", answer)
+
+    async def _look_up_and_take(self, question: Question) -> Lookup:
+        number = len(question.epoch_keys)
+        token = new_token()
+        answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+        def told(reply: Any) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+            elif isinstance(reply, list) and len(reply) > number + 1:
+                # Its caller has left in the meantime.
+                self._taken(question, reply, token).end(replaced=False)
+
+        own: tuple[Argument, ...] = (number + 1, *question.epoch_keys, question.key, token, LEASE_MS)
+        self._valkey.tell(command(_LOOK_AND_TAKE, own), told)
+        found = await answered
+        if isinstance(found, Exception):
+            return Lookup("bypass", None, Slot(question.key, b"", 0))
+        if None in found[:number]:
+            return await self.look_up(question)
+        slot = Slot(question.key, b"".join(found[:number]), question.ttl_s)
+        if len(found) > number + 1:
+            return Lookup("miss", None, slot, lease=self._taken(question, found, token))
+        answer = slot.unpack(found[number])
+        if answer is None:
+            return Lookup("miss", None, slot, leased=True)
+        return Lookup("hit", answer)
+
+    def _taken(self, question: Question, found: list[Any], token: str) -> Lease:
+        slot = Slot(question.key, b"".join(found[: len(question.epoch_keys)]), question.ttl_s)
+        return Lease(self._valkey, slot, slot.lease(token))
 
     def keep(self, slot: Slot, answer: bytes) -> bool:
         """Stores a complete, successful answer; does not wait for it, and does without when it fails.
@@ -161,8 +227,8 @@ class ResponseCache:
         await epochs.bump(self._valkey, keys)
 
     def _store(self, key: str, slot: Slot, answer: bytes) -> None:
-        stored = self._valkey.execute("SET", key, slot.pack(answer), "EX", slot.ttl_s)
-        stored.add_done_callback(lambda done: done.cancelled() or done.exception())
+        packed = command(_SET, (key, slot.pack(answer), "EX", slot.ttl_s))
+        self._valkey.tell(packed, lambda _stored: None)
 
 
 def scopes_of(caller: Caller) -> list[str]:

@@ -4,15 +4,14 @@ Either begins with a letter for its kind and the epochs it was begun under; unde
 counts as empty.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_ANSWER_BYTES = 1024 * 1024
 
 _ANSWER, _LEASE = b"A", b"L"
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """epochs: of all that the answer rests on, when the request began. ttl_s: how long the answer stays."""
 
     key: str

@@ -22,7 +22,7 @@ async def turn(
 
     In the latter case the flight has the lease, unless there is none to be had.
     """
-    if not flight.is_shared:
+    if not flight.is_shared or flight.lease is not None:
         return lookup
     loop = asyncio.get_running_loop()
     patient_until = loop.time() + (STREAM_PATIENCE_S if stream else PLAIN_PATIENCE_S)

@@ -19,6 +19,8 @@ _MODES: dict[str, Mode] = {"bypass": "bypass", "refresh": "refresh", "only": "on
 _MODE, _TTL = b"x-cache", b"x-cache-ttl"
 _NAMESPACE, _TAGS = b"x-cache-namespace", b"x-cache-tags"
 _CACHE_CONTROL = b"cache-control"
+WISHING = frozenset((_MODE, _TTL, _NAMESPACE, _TAGS, _CACHE_CONTROL))
+"""Headers that a request without wishes has none of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,14 +40,19 @@ class UpstreamRefusal(Exception):  # noqa: N818 (an answer, not a fault)
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
     """The whole body. Raises ApiError when it is too large, and what the connection raises."""
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await response.content.readany():
+    content = response.content
+    first = await content.readany()
+    # Most come in one piece.
+    if content.at_eof():
+        return first
+    chunks = [first]
+    size = len(first)
+    while chunk := await content.readany():
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
             raise errors.upstream_malformed()
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return b"".join(chunks)
 
 
 def checked(response: aiohttp.ClientResponse, body: bytes, key: str) -> Answer:

@@ -7,7 +7,7 @@ asked. Once an answer has begun nothing is asked again.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Set
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -35,6 +35,8 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_CONNECTION_S = 30.0
 
 FORWARDED_REQUEST_HEADERS = (b"openai-beta", b"x-client-request-id")
+_IDEMPOTENCY_KEY = b"idempotency-key"
+_PASSED_ON = frozenset((*FORWARDED_REQUEST_HEADERS, _IDEMPOTENCY_KEY))
 
 _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -46,6 +48,7 @@ class Asking(Protocol):
     @property
     def record(self) -> RequestRecord: ...
     def header(self, name: bytes) -> str | None: ...
+    def has_any(self, names: Set[bytes]) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -287,18 +290,17 @@ class Upstream:
         # What the attempt before was answered says nothing of this one, which may be charged.
         record.upstream_status = None
         asked_at = asyncio.get_running_loop().time()
-        response = await self._begun(
-            call,
-            self._session.request(
-                call.method,
-                route.url + call.path,
-                data=call.body,
-                headers=_request_headers(call.exchange, route.deployment.key, call.body),
-                allow_redirects=False,
-            ),
+        asking = self._session.request(
+            call.method,
+            route.url + call.path,
+            data=call.body,
+            headers=_request_headers(call.exchange, route.deployment.key, call.body),
+            allow_redirects=False,
         )
+        patience_s = call.patience_s()
+        response = await (asking if patience_s is None else self._begun(call, asking, patience_s))
         record.upstream_status = response.status
-        if response.status == 200:
+        if response.status == 200 and (call.chain is not None or self._routes.measured):
             self._measure(call, route, asyncio.get_running_loop().time() - asked_at)
         request_id = response.headers.get("x-request-id")
         record.upstream_request_id = request_id[:200] if request_id else None
@@ -312,12 +314,9 @@ class Upstream:
         return _Reply(response, route)
 
     async def _begun(
-        self, call: _Call, asking: Coroutine[Any, Any, aiohttp.ClientResponse]
+        self, call: _Call, asking: Coroutine[Any, Any, aiohttp.ClientResponse], patience_s: float
     ) -> aiohttp.ClientResponse:
         """The answer, once it has begun. Raises _TooSlow when another model is to be asked instead."""
-        patience_s = call.patience_s()
-        if patience_s is None:
-            return await asking
         task = asyncio.ensure_future(asking)
         try:
             done, _ = await asyncio.wait({task}, timeout=patience_s)
@@ -393,7 +392,7 @@ def _model_kind(call: _Call) -> str:
 
 
 def _finish(call: _Call, reply: _Reply | None) -> None:
-    if reply is not None:
+    if reply is not None and reply.response.connection is not None:
         # What was read to its end has given its connection back already. Otherwise the connection goes:
         # that is what stops the upstream's work.
         reply.response.close()
@@ -405,11 +404,13 @@ def _request_headers(exchange: Asking, key: str, body: bytes | None) -> dict[str
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
         headers["Content-Type"] = "application/json"
+    if not exchange.has_any(_PASSED_ON):
+        return headers
     for name in FORWARDED_REQUEST_HEADERS:
         value = exchange.header(name)
         if value is not None and value.isascii() and value.isprintable():
             headers[name.decode()] = value
-    idempotency_key = exchange.header(b"idempotency-key")
+    idempotency_key = exchange.header(_IDEMPOTENCY_KEY)
     if idempotency_key is not None:
         # All projects share one upstream key, and one project's answer must not be replayed to another.
         scoped = f"{exchange.record.project_id}\0{idempotency_key}".encode()

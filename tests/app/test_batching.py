@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -37,6 +37,9 @@ class Caller:
 
     headers: dict[bytes, str] = field(default_factory=dict)
     record: RequestRecord = field(default_factory=lambda: RequestRecord(secrets.token_hex(8), "POST", ""))
+
+    def has_any(self, names: Set[bytes]) -> bool:
+        return any(self.header(name) is not None for name in names)
 
     def header(self, name: bytes) -> str | None:
         return self.headers.get(name)

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from app.valkey import COMMAND_TIMEOUT_S, Valkey, ValkeyReplyError, ValkeyUnavailableError
+from app.valkey import (
+    COMMAND_TIMEOUT_S,
+    LONGEST_STALL_S,
+    LOOK_EVERY_S,
+    Valkey,
+    ValkeyReplyError,
+    ValkeyUnavailableError,
+)
 from local.certificates import CertificateAuthority
 from tests.app.conftest import open_valkey
 from tests.servers import Relay, ValkeyServer, until
@@ -166,3 +173,56 @@ def test_a_process_that_stalls_does_not_take_itself_for_a_slow_server(valkey: Va
 
     # As the gateway runs: uvloop looks at its timers, then at its connections.
     uvloop.run(stall())
+
+
+def test_a_crowd_that_holds_up_its_own_process_does_not_make_a_healthy_server_count_as_gone(
+    valkey: ValkeyServer,
+) -> None:
+    """The command of the first of many requests is sent when all have had their turn. The timer that was set
+    for it is on time, and the server has hardly had any."""
+
+    async def request(client: Valkey) -> object:
+        asked = client.execute("BLPOP", "nothing", "0.05")
+        _be_busy(COMMAND_TIMEOUT_S / 20)
+        return await asked
+
+    async def crowd() -> None:
+        client = await open_valkey(valkey)
+        first = asyncio.create_task(request(client))
+        for _ in range(17):
+            asyncio.get_running_loop().call_soon(_be_busy, COMMAND_TIMEOUT_S / 20)
+        assert await first is None
+        assert client.trouble is None
+        await client.close()
+
+    uvloop.run(crowd())
+
+
+def test_a_server_that_is_gone_is_left_though_the_process_is_late_again_and_again(
+    valkey: ValkeyServer,
+) -> None:
+    async def wait() -> float:
+        relay = Relay(valkey.port)
+
+        async def credentials(_refused: bool) -> tuple[str, str]:
+            return valkey.username, valkey.password
+
+        client = Valkey(f"redis://127.0.0.1:{relay.port}", credentials)
+        await client.open()
+        relay.stall()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        asked = client.execute("PING")
+        while not asked.done():
+            _be_busy(LOOK_EVERY_S * 8)
+            await asyncio.sleep(0.001)
+        assert isinstance(asked.exception(), ValkeyUnavailableError)
+        await client.close()
+        relay.close()
+        return loop.time() - began
+
+    assert COMMAND_TIMEOUT_S < uvloop.run(wait()) < COMMAND_TIMEOUT_S + LONGEST_STALL_S + 1
+
+
+def _be_busy(seconds: float) -> None:
+    time.sleep(seconds)

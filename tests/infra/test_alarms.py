@@ -158,6 +158,6 @@ def test_openais_refusals_are_counted_in_the_gateways_own_log(either: StackGraph
     written = counted.get("metricTransformation")
     assert (metric["namespace"], metric["metricName"]) == (written["namespace"], written["name"])
     # What the gateway writes is what is looked for.
-    line = RequestRecord("r", "POST", "/v1/chat/completions").line()
+    line = json.loads(RequestRecord("r", "POST", "/v1/chat/completions").line())
     assert set(re.findall(r"\$\.(\w+)", PATTERN)) <= set(line)
     assert line["event"] == "request"

@@ -1,5 +1,6 @@
 """Saved queries ask for what the logs hold."""
 
+import json
 import re
 
 from app.telemetry import RequestRecord
@@ -35,7 +36,7 @@ def test_every_question_is_saved_under_the_stacks_name(either: StackGraph) -> No
 
 
 def test_queries_name_only_fields_that_the_gateway_logs() -> None:
-    logged = set(RequestRecord("req", "POST", "/v1/chat/completions").line())
+    logged = set(json.loads(RequestRecord("req", "POST", "/v1/chat/completions").line()))
     for question, steps in OF_THE_GATEWAY.items():
         named = set(re.findall(r"(?<!@)\b[a-z][a-z0-9_]*\b", " ".join(steps).replace("5m", "")))
         assert named - WORDS <= logged, question

@@ -1,5 +1,6 @@
 """Which requests share an answer, which answers are kept, and for how long they are good."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -353,6 +354,46 @@ async def test_one_replica_asks_and_the_lease_ends_with_the_answer_or_without(va
         third = await cache.lease(await slot_of(cache, who=who))
         assert third
         third.end(replaced=False)
+
+
+async def test_a_lookup_takes_the_lease_along_where_nothing_stands(valkey: ValkeyServer) -> None:
+    who = caller("proj_lease_along")
+    async with opened(valkey) as client:
+        cache = ResponseCache(client, 60, "https://lease")
+        asked = question(cache, who=who)
+        # Without epochs there is nothing yet that a lease could be under.
+        assert (await cache.look_up(asked, to_ask=True)).lease is None
+        first = await cache.look_up(asked, to_ask=True)
+        assert (first.outcome, first.leased) == ("miss", False)
+        assert first.lease
+        assert first.slot
+        other = await cache.look_up(asked, to_ask=True)
+        assert (other.outcome, other.leased, other.lease) == ("miss", True, None)
+        first.lease.end(replaced=False)
+        again = await cache.look_up(asked, to_ask=True)
+        assert again.lease
+        cache.keep(first.slot, b"answer")
+        again.lease.end(replaced=True)
+        hit = await cache.look_up(asked, to_ask=True)
+        assert (hit.outcome, hit.answer, hit.lease) == ("hit", b"answer", None)
+        await cache.invalidate(scopes_of(who), "default", ())
+        stale = await cache.look_up(asked, to_ask=True)
+        assert stale.answer is None
+        assert stale.lease
+        stale.lease.end(replaced=False)
+
+
+async def test_a_lease_whose_asker_left_before_it_was_told_is_given_back(valkey: ValkeyServer) -> None:
+    async with opened(valkey) as client:
+        cache = ResponseCache(client, 60, "https://lease")
+        asked = question(cache, who=caller("proj_lease_left"))
+        await cache.look_up(asked)
+        looking = asyncio.create_task(cache.look_up(asked, to_ask=True))
+        await asyncio.sleep(0)
+        looking.cancel()
+        assert (await asyncio.gather(looking, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        # Its answer comes before the next command's.
+        assert not (await cache.look_up(asked)).leased or not (await cache.look_up(asked)).leased
 
 
 async def test_without_a_cache_every_request_is_a_bypass() -> None:
