@@ -53,8 +53,7 @@ class CompletionsQuery(Parameters):
 
 
 async def completions(request: Request, query: CompletionsQuery) -> dict[str, Any]:
-    # Batches of OpenAI's are not offered, so nothing is of one.
-    return await _usage(request, query, "completions", COMPLETIONS_FIELDS, nothing=query.batch is True)
+    return await _usage(request, query, "completions", COMPLETIONS_FIELDS, batch=query.batch)
 
 
 async def embeddings(request: Request, query: UsageQuery) -> dict[str, Any]:
@@ -71,7 +70,7 @@ async def _usage(
     kind: Kind,
     fields: Sequence[str],
     *,
-    nothing: bool = False,
+    batch: bool | None = None,
 ) -> dict[str, Any]:
     buckets = span(
         width=query.bucket_width,
@@ -81,8 +80,7 @@ async def _usage(
         limit=limited(query.limit, *LIMITS[query.bucket_width]),
         now=now(),
     )
-    items = [] if nothing else await rolled_up(request, (kind,), buckets)
-    parts = [(start, _part(item)) for start, item in items]
+    parts = [(start, _part(item)) for start, item in await rolled_up(request, (kind,), buckets)]
 
     def shown(group: dict[str, Any], sums: Sums) -> dict[str, Any]:
         requests, prompt, cached, completion = sums
@@ -92,7 +90,7 @@ async def _usage(
         named = {name: group.get(name) for name in fields}
         return {"object": f"organization.usage.{kind}.result", **counts, **named}
 
-    kept = [part for part in parts if _asked(part[1], query)]
+    kept = [part for part in parts if _asked(part[1], query) and batch in (None, part[1][0]["batch"])]
     return page(buckets, kept, list(dict.fromkeys(query.group_by or ())), shown)
 
 
@@ -104,7 +102,7 @@ def dimensions(item: Item) -> dict[str, str | bool | None]:
         "user_id": of.user_id or None,
         "api_key_id": of.key_id,
         "model": of.model,
-        "batch": False,
+        "batch": of.batch,
         "service_tier": of.service_tier,
         "api_source": "unlabeled",
     }
