@@ -23,13 +23,13 @@ Outcome = Literal["answered", "broken_off", "expired"]
 class UsageRecord:
     """One request that the upstream may have charged for.
 
-    outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and what
-    it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when the model
-    has no known price. replica: which one waits for word that this is in the table. cached_micro_usd,
-    completion_micro_usd: what of micro_usd is for these tokens; the rest is for the prompt. service_tier: the
-    one whose price holds. user_id: the key's service account, "" when it has none. requests: how many it stands
-    for, one unless it is of a batch. at_ms: unix time by the cache's clock, 0 before it is known; its month is
-    the one charged.
+    outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and
+    what it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when
+    the model has no known price. replica: which one waits for word that this is in the table.
+    cached_micro_usd, completion_micro_usd: what of micro_usd is for these tokens; the rest is for the
+    prompt. service_tier: the one whose price holds. user_id: the key's service account, "" when it has
+    none. requests: how many it stands for, one unless it is of a batch. at_ms: unix time by the cache's
+    clock, 0 before it is known; its month is the one charged.
     """
 
     request_id: str

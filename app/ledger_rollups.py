@@ -2,8 +2,8 @@
 
 Items: `ROLLUP#<organization>#<kind>#<width>` / `<unix start, 11 digits>#<digest>`, one for each project,
 user, key, model and service tier in each bucket, batches apart. `dimensions` names them, as a JSON list, and
-the digest is of that. A record counts in three, one a width, and only when its own item is new, so the sums are those of
-the records however often it is told. Money is summed by the day alone, as it is asked for.
+the digest is of that. A record counts in three, one a width, and only when its own item is new, so the sums
+are those of the records however often it is told. Money is summed by the day alone, as it is asked for.
 """
 
 import hashlib
@@ -132,7 +132,7 @@ def _spelled(
 
     A sort key that named the dimensions could be too long for DynamoDB.
     """
-    text = orjson.dumps(dimensions if dimensions.batch else dimensions[:-1])
+    text = orjson.dumps(list(dimensions) if dimensions.batch else dimensions[:-1])
     added = ", ".join(f"{name} :{name}" for name in COUNTED[width])
     update = {
         "TableName": table_name,

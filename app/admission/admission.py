@@ -114,6 +114,32 @@ class Admission:
         hold.generation = verdict.generation
         return hold
 
+    async def reserve_batch(
+        self, caller: Caller, request_id: str, model: str, money: int, lease_ms: int, expired: bytes
+    ) -> Hold:
+        """Reserves a request, and for so long the most micro-dollars that a batch can cost.
+
+        The batch is settled by what came of it (`app/batches/settling.py`); the hold only when nothing does.
+        Raises ApiError (429, 503), with nothing reserved.
+        """
+        terms = script.Terms(caller.plan(model).for_batch, 0, True, money, lease_ms, expired)
+        hold = Hold(caller, request_id, None, None, NOTHING, b"", "", "valkey", [])
+        try:
+            verdict = await self._ask(caller.organization_id, request_id, terms)
+        except _UNAVAILABLE:
+            self._release(hold)
+            raise errors.batches_unavailable() from None
+        except BaseException:
+            self._release(hold)
+            raise
+        hold.headers = refusals.headers(terms.plan, verdict.standings)
+        if verdict.generation is None:
+            refusal = refusals.refusal(terms, verdict)
+            refusal.headers += tuple(hold.headers)
+            raise refusal
+        hold.generation = verdict.generation
+        return hold
+
     def settle(
         self, hold: Hold, usage: Usage | None, *, used: bool, chunks: int = 0, broken_off: bool = False
     ) -> None:

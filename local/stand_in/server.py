@@ -6,7 +6,8 @@ own, without a key:
 - GET /stand-in/calls: what it was asked (see `calls.py`); DELETE forgets it
 - PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;
   DELETE ends it
-- PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; DELETE forgets all
+- PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; with {"done": N} they
+  expire, or are cancelled, after N of their requests; DELETE forgets all
 - PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
@@ -186,7 +187,8 @@ class StandIn:
                 case "DELETE", "/stand-in/behaviour":
                     self._set = None
                 case "PUT", "/stand-in/batches":
-                    self._batches.held = bool(orjson.loads(body)["held"])
+                    told = orjson.loads(body)
+                    self._batches.held, self._batches.done = bool(told["held"]), told.get("done")
                 case "DELETE", "/stand-in/batches":
                     self._batches.reset()
                 case "PUT", "/stand-in/key":

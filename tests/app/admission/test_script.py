@@ -71,7 +71,7 @@ class Memory:
 
     def seed(self, *pairs: Any) -> None:
         self.generation = next(self.generations)
-        assert self.run("", "seed", self.generation, MONTH, *pairs) == [1, self.generation.encode()]
+        assert self.run("", "seed", self.generation, MONTH, *pairs, "leases") == [1, self.generation.encode()]
 
     def settle(self, request_id: str, tokens: int, money: int, if_gone: str = "append", **given: Any) -> Any:
         generation = given.get("generation", self.generation)
@@ -281,7 +281,7 @@ def test_nothing_is_reserved_before_the_month_is_known(memory: Memory) -> None:
 
 
 def test_only_the_first_seed_counts_and_only_its_own_generation_is_voided(memory: Memory) -> None:
-    assert memory.run("", "seed", "other", MONTH) == [0, memory.generation.encode()]
+    assert memory.run("", "seed", "other", MONTH, "leases") == [0, memory.generation.encode()]
     assert memory.run("", "void", "other") == [0]
     assert memory.run("", "void", memory.generation) == [1]
     assert memory.run("", "void", memory.generation) == [0]
