@@ -1,6 +1,7 @@
 """multipart/form-data, read and written by aiohttp's own parser and writer, over bytes that are at hand."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ FORM_BYTES = 64 * 1024
 
 MAX_FIELDS = 16
 MAX_TEXT_BYTES = 4096
+MAX_NAME_CHARACTERS = 200
 _BUFFER_BYTES = 2**16
+_NAME = re.compile(r"[A-Za-z0-9_\[\]]{1,64}")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ async def read_form(content_type: str, body: bytes) -> Form:
             raise invalid_request(f"{name[:100]} is not UTF-8.", param=name[:100]) from None
         if len(value) > MAX_TEXT_BYTES:
             raise invalid_request(f"{name[:100]} is too long.", param=name[:100])
-    return Form(filename or "file.jsonl", bytes(content), texts)
+    # Nothing of it ends a header, or the text that it is in.
+    return Form(_UNSAFE.sub("_", filename)[:MAX_NAME_CHARACTERS] or "file.jsonl", bytes(content), texts)
 
 
 async def write_form(form: Form) -> tuple[str, bytes]:
@@ -65,9 +70,9 @@ async def write_form(form: Form) -> tuple[str, bytes]:
     with aiohttp.MultipartWriter("form-data") as writer:
         for name, text in form.texts.items():
             part = writer.append(text)
-            part.set_content_disposition("form-data", name=name)
+            part.set_content_disposition("form-data", quote_fields=False, name=name)
         part = writer.append(form.content, {"Content-Type": "application/jsonl"})
-        part.set_content_disposition("form-data", name="file", filename=form.filename)
+        part.set_content_disposition("form-data", quote_fields=False, name="file", filename=form.filename)
         return writer.content_type, await writer.as_bytes()
 
 
@@ -80,11 +85,13 @@ async def _parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]
     parts: dict[str, tuple[str, bytes]] = {}
     reader = aiohttp.MultipartReader({"Content-Type": content_type}, stream)
     while (part := await reader.next()) is not None:
-        if not isinstance(part, aiohttp.BodyPartReader) or part.name is None or part.name in parts:
-            raise ValueError("a part without a name, or with another's")
+        if not isinstance(part, aiohttp.BodyPartReader) or not _NAME.fullmatch(part.name or ""):
+            raise ValueError("a part without a name, or within another")
+        if part.name in parts:
+            raise ValueError("a name twice")
         if len(parts) == MAX_FIELDS:
             raise ValueError("too many parts")
-        parts[part.name] = part.filename or "", bytes(await part.read())
+        parts[str(part.name)] = part.filename or "", bytes(await part.read())
     if not reader.at_eof():
         raise ValueError("no end")
     return parts

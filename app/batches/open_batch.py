@@ -21,8 +21,8 @@ class OpenBatch:
 
     requests: how many lines. expired: the usage record, encoded, of a batch that nobody settles before
     held_until_ms (unix time), which is charged in full. price: as `app/prices.py` spells it, "" when the
-    model has none. created_at: unix seconds. batch_id: the upstream's, "" until it has told it. ended: its usage is
-    known; record: that, encoded, "" when it used nothing; micro_usd: the money of it.
+    model has none. created_at: unix seconds. batch_id: the upstream's, "" until it has told it. ended:
+    its usage is known; record: that, encoded, "" when it used nothing; micro_usd: the money of it.
     """
 
     request_id: str
