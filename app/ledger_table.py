@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from app.admin.store import Store
 from app.aws import DynamoDB
-from app.batches.open_batch import LAST, OpenBatch, all_open, open_batch
+from app.batches.open_batch import FIRST, LAST, OpenBatch, all_open, open_batch
 from app.ledger_record import UsageRecord, record_address, totals, totals_address
 from app.ledger_rollups import Bucket, Minute, buckets_of, minute_of, rollup_update, rollups
 from app.table import TableUnavailableError, answered
@@ -99,7 +99,7 @@ class LedgerTable:
     async def open_batches(self, organization_id: str) -> list[OpenBatch]:
         """Batches whose money is held. Read after a generation has begun: no other adds to them any more."""
         store = Store(self._client, self._name)
-        return [open_batch(item) for item in await store.between(all_open(organization_id), "", LAST)]
+        return [open_batch(item) for item in await store.between(all_open(organization_id), FIRST, LAST)]
 
     async def spent(self, organization_id: str, month: str, scope: str) -> int:
         """Micro-dollars in the table by now."""

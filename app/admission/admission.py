@@ -82,7 +82,7 @@ class Admission:
         """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
         chain = request.chain if request is not None else None
         models = () if request is None else (request.model,) if chain is None else chain.models
-        plan = caller.plan(*models)
+        plan = caller.plan(*models) if request is not None else caller.plan().for_free
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)

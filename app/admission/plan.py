@@ -81,6 +81,11 @@ class Plan:
         return Plan(tuple(rate for rate in self.rates if rate.what == "requests"), (), self.budgets)
 
     @cached_property
+    def for_free(self) -> "Plan":
+        """What a request is counted against that costs nothing: whatever is spent, it may be made."""
+        return Plan(self.rates, self.counts, ())
+
+    @cached_property
     def arguments(self) -> tuple[Argument, ...]:
         """As admission.lua takes them."""
         arguments: list[Argument] = [len(self.rates), len(self.counts), len(self.budgets)]

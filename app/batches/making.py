@@ -10,7 +10,6 @@ from app import errors
 from app.admin.parameters import MAX_BODY_BYTES, Parameters, parse_body
 from app.admission.admission import Hold
 from app.batches.asking import PURPOSE, Asked
-from app.batches.form import MAX_FILE_BYTES
 from app.batches.lines import Input, read_input
 from app.batches.open_batch import OpenBatch
 from app.batches.records import ChangedError
@@ -29,6 +28,9 @@ MARGIN_S = 24 * 3600
 """How long after its window a batch may be told to have ended before it is charged in full."""
 
 ASKED_WITHIN_S = 60.0
+COPIES = 3
+"""Of a file that are in memory at once: as it comes, as one, its lines."""
+
 MAX_PAIRS = 15
 """Of metadata: OpenAI takes 16, and one is the gateway's."""
 
@@ -88,9 +90,10 @@ async def make(asked: Asked) -> None:
 async def _input(asked: Asked, wanted: BatchBody) -> Input:
     """The file as the upstream has it, read again: limits, permissions and prices are those of now."""
     item = await asked.own("FILE", wanted.input_file_id, "input_file_id")
-    if orjson.loads(item["value"]).get("purpose") != PURPOSE:
+    file = orjson.loads(item["value"])
+    if file.get("purpose") != PURPOSE:
         raise _wrong("is no file of purpose batch. Upload one")
-    written = await _download(asked, wanted.input_file_id)
+    written = await _download(asked, wanted.input_file_id, int(file["bytes"]))
     read = await read_input(
         written, asked.caller, asked.parts.steps.models, asked.parts.prices, resolve=False
     )
@@ -105,15 +108,15 @@ async def _input(asked: Asked, wanted: BatchBody) -> Input:
     return read
 
 
-async def _download(asked: Asked, file_id: str) -> bytes:
-    asked.exchange.make_room(2 * MAX_FILE_BYTES)
+async def _download(asked: Asked, file_id: str, size_bytes: int) -> bytes:
+    asked.exchange.make_room(COPIES * size_bytes)
     path = f"/files/{quote(file_id, safe='')}/content"
     content = bytearray()
     try:
         async with asked.parts.steps.upstream.download(path, asked.exchange) as file:
             while chunk := await file.content.readany():
                 content += chunk
-                if len(content) > 2 * MAX_FILE_BYTES:
+                if len(content) > size_bytes:
                     raise errors.upstream_malformed()
     except UpstreamRefusal as refusal:
         if refusal.answer.status == 404:

@@ -11,8 +11,8 @@ from typing import Any
 from app.admin.layout import Address, Collection, Item
 
 PARTITION = "OPEN_BATCHES"
-LAST = "\U0010ffff"
-"""Above every sort key."""
+FIRST, LAST = " ", "\U0010ffff"
+"""Below and above every sort key; DynamoDB takes no empty one."""
 
 
 @dataclass(frozen=True, slots=True)

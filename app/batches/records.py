@@ -17,7 +17,7 @@ from app.admin.layout import Address, Collection, Item
 from app.admin.store import ATTEMPTS, FIRST_PAUSE_S, Page, Store
 from app.admin.writes import Check, Create, Forget, Update, Write, actions
 from app.aws import DynamoDB
-from app.batches.open_batch import LAST, OpenBatch, address, all_open, open_batch
+from app.batches.open_batch import FIRST, LAST, OpenBatch, address, all_open, open_batch
 from app.ledger_table import fence
 from app.table import TableUnavailableError, answered
 
@@ -111,7 +111,7 @@ class Records:
 
     async def open(self, organization_id: str | None = None) -> list[OpenBatch]:
         """Batches whose money is held."""
-        items = await self._store.between(all_open(organization_id), "", LAST)
+        items = await self._store.between(all_open(organization_id), FIRST, LAST)
         return [open_batch(item) for item in items]
 
     async def forget(self, batch: OpenBatch) -> None:

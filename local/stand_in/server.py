@@ -7,7 +7,8 @@ own, without a key:
 - PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;
   DELETE ends it
 - PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; with {"done": N} they
-  expire, or are cancelled, after N of their requests; DELETE forgets all
+  expire, or are cancelled, after N of their requests; with {"cut": true} the connection is dropped once a
+  batch is made; DELETE forgets all
 - PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
@@ -113,6 +114,8 @@ class StandIn:
         except BadRequestError as bad:
             await reply.error(400, str(bad), param=bad.param)
         else:
+            if self._batches.cut and (asked.method, asked.path) == ("POST", "/batches"):
+                raise CutError
             if isinstance(answer, bytes):
                 await reply.bytes(200, answer, [(b"content-type", b"application/octet-stream")])
             else:
@@ -189,6 +192,7 @@ class StandIn:
                 case "PUT", "/stand-in/batches":
                     told = orjson.loads(body)
                     self._batches.held, self._batches.done = bool(told["held"]), told.get("done")
+                    self._batches.cut = bool(told.get("cut"))
                 case "DELETE", "/stand-in/batches":
                     self._batches.reset()
                 case "PUT", "/stand-in/key":
