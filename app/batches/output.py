@@ -21,7 +21,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens"
 
 @dataclass(slots=True)
 class Used:
-    """The sum of the lines so far. untold: some were answered without saying what they used."""
+    """The sum of the lines so far that were answered. untold: some did not say what they used."""
 
     requests: int = 0
     usage: Usage | None = None
@@ -30,8 +30,11 @@ class Used:
     untold: bool = False
 
     def add(self, line: bytes, endpoint: Endpoint, price: Price | None) -> None:
-        body = _answer(line)
-        usage = None if body is None else endpoint.usage_of(body)
+        told = _told(line)
+        if told.get("error") or (told.get("status_code") or 200) >= 400:
+            return
+        body = told.get("body")
+        usage = endpoint.usage_of(body) if isinstance(body, dict) else None
         self.requests += 1
         if usage is None:
             self.untold = True
@@ -46,13 +49,13 @@ class Used:
             )
 
 
-def _answer(line: bytes) -> dict[str, Any] | None:
-    """The body of a line's answer, None when it cannot be found."""
+def _told(line: bytes) -> dict[str, Any]:
+    """Status and body of a line's answer, or its error; nothing when neither can be found."""
     try:
-        body = orjson.loads(line)["response"]["body"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return body if isinstance(body, dict) else None
+        told = orjson.loads(line)
+        return dict(told["response"] or {"error": told.get("error")})
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
