@@ -83,7 +83,7 @@ async def make(asked: Asked) -> None:
             await _give_back(asked, batch, hold)
         await pass_on(exchange, answer)
         return
-    await _begun(asked, batch, answer)
+    await _begun(asked, batch, hold, answer)
     await exchange.answer(200, orjson.dumps(without_mark(answer.value)), answer.headers)
 
 
@@ -193,12 +193,24 @@ async def _give_back(asked: Asked, batch: OpenBatch, hold: Hold) -> None:
     asked.parts.admission.settle(hold, None, used=False)
 
 
-async def _begun(asked: Asked, batch: OpenBatch, answer: Answer) -> None:
+async def _begun(asked: Asked, batch: OpenBatch, hold: Hold, answer: Answer) -> None:
     """Raises ApiError when the batch is made, and nobody could write it down."""
+    records, value = asked.parts.records, without_mark(answer.value)
+    batch_id = str(value["id"])
     try:
-        await asked.parts.records.begun(batch, without_mark(answer.value))
-    except (ChangedError, TableUnavailableError):
+        await records.begun(batch, value)
+    except TableUnavailableError:
         raise errors.batch_in_doubt() from None
+    except ChangedError:
+        known = await records.get("BATCH", batch.project_id, batch_id)
+        if known is None:
+            # It took so long that it was given up meanwhile: nothing holds it.
+            path = f"/batches/{quote(batch_id, safe='')}/cancel"
+            await asked.parts.steps.upstream.complete("POST", path, asked.exchange, kept=Kept())
+            raise errors.batches_unavailable() from None
+        if known["request_id"] != batch.request_id:
+            # The upstream answered as it had answered before, to the same Idempotency-Key.
+            await _give_back(asked, batch, hold)
 
 
 def _wrong(what: str) -> ApiError:

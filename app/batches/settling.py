@@ -38,6 +38,7 @@ MADE_WITHIN_S = 180.0
 """Until then a batch may be on its way to the upstream."""
 
 CLOCKS_APART_S = 600
+ASKED_WITHIN_S = 30.0
 PAGE = 100
 
 
@@ -169,7 +170,7 @@ class Settling:
         return (await self._ask("/files/" + quote(str(file_id), safe=""))).value
 
     async def _ask(self, path: str, *, missing: bool = False) -> Answer:
-        answer = await self._upstream.complete("GET", path, Nobody(), kept=Kept())
+        answer = await self._upstream.complete("GET", path, Nobody(), within_s=ASKED_WITHIN_S, kept=Kept())
         if answer.status != 200 and not (missing and answer.status == 404):
             raise errors.upstream_failed(answer.status)
         return answer
