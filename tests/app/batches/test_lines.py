@@ -26,7 +26,7 @@ from tests.app.batches.inputs import jsonl, line
 MODEL = "gpt-4o-mini"
 PRICES = Prices({})
 SCOPES = Scopes("key", NO_LIMITS, "proj", Limits(spend_limit_micro_usd=1), (), "org", NO_LIMITS)
-CALLER = Caller("key", "org", "proj", SCOPES, DEFAULT_SETTINGS)
+CALLER = Caller("key", "org", "proj", SCOPES, settings=DEFAULT_SETTINGS)
 
 REQUESTS = st.fixed_dictionaries(
     {

@@ -150,7 +150,7 @@ def test_one_that_nobody_settles_is_charged_in_full_when_its_time_is_over(
     holds = account.budgets(valkey)["b:o"][1]
     with valkey_client(valkey) as memory:
         leases = f"admission:{{{account.organization_id}}}:leases"
-        (name,) = memory.zrange(leases, 0, -1)  # type: ignore[misc]
+        (name,) = memory.zrange(leases, 0, -1)
         memory.zadd(leases, {name: 1})
     client.batches.retrieve(batch.id)
     (record,) = account.recorded(1).values()
@@ -163,6 +163,22 @@ def test_one_that_nobody_settles_is_charged_in_full_when_its_time_is_over(
     assert client.files.content(done.output_file_id).content
     assert account.budgets(valkey)["b:o"] == (holds, 0)
     assert len(account.records()) == 1
+
+
+def test_a_batch_ends_when_its_output_could_be_read(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key)
+    batch = begun(client, requests(2))
+    holds = account.budgets(valkey)["b:o"]
+    held.control("PUT", "/batches", {"held": False, "unreadable": True})
+    seen = client.batches.retrieve(batch.id)
+    assert (seen.status, seen.output_file_id, seen.completed_at) == ("finalizing", None, None)
+    assert account.budgets(valkey)["b:o"] == holds
+    held.control("PUT", "/batches", {"held": False})
+    assert client.batches.retrieve(batch.id).status == "completed"
+    assert account.budgets(valkey)["b:o"][1] == 0
 
 
 def test_without_valkey_no_batch_is_made_and_one_that_ended_is_settled_when_it_answers_again(

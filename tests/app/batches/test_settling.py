@@ -20,9 +20,11 @@ from aiohttp.base_protocol import BaseProtocol
 from app.admission import script
 from app.admission.plan import Scopes, plan
 from app.admission.seeding import Seeding
+from app.batches.making import _begun
 from app.batches.open_batch import OpenBatch
 from app.batches.records import ChangedError, Records
 from app.batches.settling import Settling
+from app.errors import ApiError
 from app.ledger import Ledger
 from app.ledger_record import encode, shared
 from app.ledger_table import LedgerTable
@@ -192,3 +194,31 @@ async def test_nothing_is_noted_that_a_new_memory_would_not_hold(aws: Aws, valke
         await here.seeding.seed(batch.organization_id)
         with pytest.raises(ChangedError):
             await here.records.hold(batch, "a generation that is over")
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_batch_that_nothing_holds_any_more_is_cancelled(
+    aws: Aws, valkey: ValkeyServer, known: bool
+) -> None:
+    asked: list[str] = []
+
+    class Upstream(OneBatch):
+        async def complete(self, method: str, path: str, exchange: object, **named: Any) -> Answer:
+            asked.append(f"{method} {path}")
+            return await super().complete(method, path, exchange, **named)
+
+    async with world(aws, valkey, OneBatch()) as here:
+        batch = await here.begin()
+        value = {"id": f"batch_{batch.request_id}" if known else "batch_late", "created_at": 1}
+        await here.records.forget(batch)
+        steps = SimpleNamespace(upstream=Upstream())
+        parts: Any = SimpleNamespace(records=here.records, steps=steps)
+        making: Any = SimpleNamespace(parts=parts, exchange=None)
+        answer = Answer(200, (), b"", {**value, "metadata": None})
+        if known:
+            await _begun(making, batch, SimpleNamespace(), answer)  # type: ignore[arg-type]
+            assert asked == []
+        else:
+            with pytest.raises(ApiError):
+                await _begun(making, batch, SimpleNamespace(), answer)  # type: ignore[arg-type]
+            assert asked == ["POST /batches/batch_late/cancel"]
