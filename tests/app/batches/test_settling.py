@@ -9,6 +9,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -190,10 +191,13 @@ async def test_an_output_that_is_gone_is_charged_what_was_held(aws: Aws, valkey:
 async def test_nothing_is_noted_that_a_new_memory_would_not_hold(aws: Aws, valkey: ValkeyServer) -> None:
     async with world(aws, valkey, OneBatch()) as here:
         batch = await here.begin()
+        another = replace(batch, request_id=f"{batch.request_id}-another")
+        before = await here.seeding.seed(batch.organization_id)
         await here.lose()
-        await here.seeding.seed(batch.organization_id)
+        after = await here.seeding.seed(batch.organization_id)
         with pytest.raises(ChangedError):
-            await here.records.hold(batch, "a generation that is over")
+            await here.records.hold(another, before)
+        await here.records.hold(another, after)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -203,9 +207,9 @@ async def test_a_batch_that_nothing_holds_any_more_is_cancelled(
     asked: list[str] = []
 
     class Upstream(OneBatch):
-        async def complete(self, method: str, path: str, exchange: object, **named: Any) -> Answer:
-            asked.append(f"{method} {path}")
-            return await super().complete(method, path, exchange, **named)
+        async def complete(self, _method: str, path: str, _exchange: object, **_: Any) -> Answer:
+            asked.append(f"{_method} {path}")
+            return await super().complete(_method, path, _exchange)
 
     async with world(aws, valkey, OneBatch()) as here:
         batch = await here.begin()
