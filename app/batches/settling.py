@@ -79,8 +79,8 @@ class Settling:
 
     async def look_at(self, batch: OpenBatch, now_s: float) -> None:
         """Brings a batch as far as it can be brought."""
-        if batch.ended:
-            await self.settle(batch)
+        if batch.ended or await self._ledger_table.recorded([batch.request_id]):
+            await self._settle(batch, batch.micro_usd, batch.record.encode())
         elif not batch.batch_id:
             await self._find(batch, now_s)
         else:
@@ -88,10 +88,6 @@ class Settling:
             value = await self._told(batch.batch_id) if item is not None else None
             if item is not None and value is not None:
                 await self.take_up(item, value)
-        if await self._ledger_table.recorded([batch.request_id]):
-            # Settled, or charged in full when its time was over.
-            await self._settle(batch, 0, b"")
-            await self._records.forget(batch)
 
     async def take_up(self, item: Item, value: Mapping[str, Any]) -> bool:
         """What the upstream tells of a batch. True when the project may be told of its end."""
@@ -113,22 +109,20 @@ class Settling:
             return False
         if batch is not None:
             await self._settle(batch, micro_usd, record)
-            if not record:
-                await self._records.forget(batch)
         return True
 
-    async def settle(self, batch: OpenBatch) -> None:
-        """Of a batch that has ended: charges what it used, if that is not done yet."""
-        await self._settle(batch, batch.micro_usd, batch.record.encode())
-        if not batch.record:
-            await self._records.forget(batch)
-
     async def _settle(self, batch: OpenBatch, micro_usd: int, record: bytes) -> None:
+        """Charges what a batch used, unless that is done; holds it no more when it is, or there is nothing."""
+        generation = await self._seeding.seed(batch.organization_id)
+        # Asked after the generation: what is not in the table now was not in what this memory began with.
+        if await self._ledger_table.recorded([batch.request_id]):
+            # Settled, or charged in full when its time was over.
+            micro_usd, record = 0, b""
         settled = await script.settle(
             self._valkey,
             batch.organization_id,
             batch.request_id,
-            generation=await self._seeding.seed(batch.organization_id),
+            generation=generation,
             tokens=0,
             money=micro_usd,
             record=record,
@@ -138,6 +132,8 @@ class Settling:
         )
         if not settled.done:
             raise errors.batches_unavailable()
+        if not record:
+            await self._records.forget(batch)
 
     async def _find(self, batch: OpenBatch, now_s: float) -> None:
         """Whether a batch was made whose making broke off, by the mark in its metadata."""
@@ -159,7 +155,6 @@ class Settling:
                 break
             after = f"&after={quote(str(listed[-1]['id']), safe='')}"
         await self._settle(batch, 0, b"")
-        await self._records.forget(batch)
 
     async def _told(self, batch_id: str) -> Mapping[str, Any] | None:
         """What the upstream tells of a batch, None when it knows none."""

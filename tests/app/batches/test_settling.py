@@ -147,7 +147,7 @@ async def world(aws: Aws, valkey: ValkeyServer, upstream: OneBatch) -> AsyncIter
         yield World(Account(aws), client, dynamodb, upstream)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(15))
 async def test_whatever_happens_in_whatever_order_a_batch_is_charged_once(
     aws: Aws, valkey: ValkeyServer, seed: int
 ) -> None:
@@ -156,16 +156,19 @@ async def test_whatever_happens_in_whatever_order_a_batch_is_charged_once(
     expected = 2 * for_batches(PRICE).cost(Usage(1000, 100, 1100))
     async with world(aws, valkey, OneBatch()) as here:
         await here.begin()
-        for _ in range(8):
-            match chance.randrange(4):
+        for _ in range(10):
+            match chance.randrange(5):
                 case 0 | 1:
                     await here.look(chance.randrange(2))
                 case 2:
                     await here.drain(chance.randrange(2))
                 case 3:
                     await here.lose()
+                case 4:
+                    await here.seeding.seed(here.account.organization_id)
             spent, held = here.account.budgets(valkey).get("b:o", (0, 0))
-            assert spent + held <= HELD
+            assert spent in (0, expected)
+            assert held in (0, HELD)
         for replica in (0, 1, 0, 1):
             await here.look(replica)
             await here.drain(replica)
@@ -175,6 +178,22 @@ async def test_whatever_happens_in_whatever_order_a_batch_is_charged_once(
         assert (record["micro_usd"], record["requests"], record["estimated"]) == (expected, 2, False)
         assert here.account.budgets(valkey)["b:o"] == (expected, 0)
         assert here.account.totals()["ORG"]["micro_usd"] == expected
+        assert here.account.held_by(valkey) == 0
+
+
+async def test_a_memory_that_begins_with_its_usage_and_its_lease_counts_it_once(
+    aws: Aws, valkey: ValkeyServer
+) -> None:
+    async with world(aws, valkey, OneBatch()) as here:
+        await here.begin()
+        await here.look(0)
+        await here.drain(0)
+        ((spent, held),) = {here.account.budgets(valkey)["b:o"]}
+        await here.lose()
+        await here.seeding.seed(here.account.organization_id)
+        assert here.account.budgets(valkey)["b:o"] == (spent, held + HELD)
+        await here.look(1)
+        assert here.account.budgets(valkey)["b:o"] == (spent, 0)
         assert here.account.held_by(valkey) == 0
 
 
