@@ -157,7 +157,7 @@ async def test_whatever_happens_in_whatever_order_a_batch_is_charged_once(
     async with world(aws, valkey, OneBatch()) as here:
         await here.begin()
         for _ in range(10):
-            match chance.randrange(5):
+            match chance.randrange(6):
                 case 0 | 1:
                     await here.look(chance.randrange(2))
                 case 2:
@@ -165,6 +165,8 @@ async def test_whatever_happens_in_whatever_order_a_batch_is_charged_once(
                 case 3:
                     await here.lose()
                 case 4:
+                    await asyncio.gather(here.look(0), here.look(1))
+                case 5:
                     await here.seeding.seed(here.account.organization_id)
             spent, held = here.account.budgets(valkey).get("b:o", (0, 0))
             assert spent in (0, expected)
