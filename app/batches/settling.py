@@ -112,7 +112,7 @@ class Settling:
         return True
 
     async def _settle(self, batch: OpenBatch, micro_usd: int, record: bytes) -> None:
-        """Charges what a batch used, unless that is done; when it is, or nothing is to do, it is held no more."""
+        """Charges what a batch used, unless that is done; then, or if it used nothing, it is held no more."""
         generation = await self._seeding.seed(batch.organization_id)
         # Asked after the generation: what is not in the table now was not in what this memory began with.
         if await self._ledger_table.recorded([batch.request_id]):
