@@ -80,7 +80,10 @@ async def _usage(
         limit=limited(query.limit, *LIMITS[query.bucket_width]),
         now=now(),
     )
-    parts = [(start, _part(item)) for start, item in await rolled_up(request, (kind,), buckets)]
+    items = await rolled_up(request, (kind,), buckets)
+    parts = [(start, _part(item)) for start, item in items]
+    if batch is not None:
+        parts = [part for part in parts if part[1][0]["batch"] is batch]
 
     def shown(group: dict[str, Any], sums: Sums) -> dict[str, Any]:
         requests, prompt, cached, completion = sums
@@ -90,7 +93,7 @@ async def _usage(
         named = {name: group.get(name) for name in fields}
         return {"object": f"organization.usage.{kind}.result", **counts, **named}
 
-    kept = [part for part in parts if _asked(part[1], query) and batch in (None, part[1][0]["batch"])]
+    kept = [part for part in parts if _asked(part[1], query)]
     return page(buckets, kept, list(dict.fromkeys(query.group_by or ())), shown)
 
 
