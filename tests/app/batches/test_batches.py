@@ -8,13 +8,14 @@ import httpx2
 import openai
 import pytest
 
+from app.batches.form import FORM_BYTES, MAX_FILE_BYTES
 from app.ledger_rollups import dimensions_of, partition
 from app.limits import Limits
 from app.models.permissions import ModelPermissions
 from app.project_settings import ProjectSettings
 from tests.app.accounts import MODEL, Account
 from tests.app.batches.inputs import ENDPOINT, begun, jsonl, line, made, price_of, requests
-from tests.app.conftest import Aws, Gateway, StandIn
+from tests.app.conftest import TABLE, Aws, Gateway, StandIn
 from tests.servers import ValkeyServer, until
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -216,6 +217,28 @@ def test_a_file_of_another_purpose_is_refused(client: openai.OpenAI) -> None:
     assert "send 'batch'" in refused.value.message
 
 
+def test_a_file_that_is_too_large_is_refused(client: openai.OpenAI, stand_in: StandIn) -> None:
+    for content in (b" " * (MAX_FILE_BYTES + 1), b" " * (MAX_FILE_BYTES + 2 * FORM_BYTES)):
+        with pytest.raises(openai.APIStatusError) as refused:
+            client.files.create(file=("input.jsonl", content), purpose="batch")
+        assert refused.value.status_code == 413
+    assert stand_in.calls()["total"] == 0
+
+
+def test_a_project_that_keeps_nothing_has_no_files(aws: Aws, gateway: Gateway, stand_in: StandIn) -> None:
+    account = Account(aws)
+    aws.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"PROJECT#{account.project_id}"}, "sk": {"S": "PROJECT"}},
+        UpdateExpression="SET data_retention = :none",
+        ExpressionAttributeValues={":none": {"S": "zero_data_retention"}},
+    )
+    with pytest.raises(openai.BadRequestError) as refused:
+        gateway.sdk(key=account.key).files.create(file=("input.jsonl", requests(1)), purpose="batch")
+    assert refused.value.code == "zero_data_retention"
+    assert stand_in.calls()["total"] == 0
+
+
 def test_a_batch_for_another_endpoint_or_window_is_refused(client: openai.OpenAI) -> None:
     file = client.files.create(file=("input.jsonl", requests(1)), purpose="batch")
     with pytest.raises(openai.BadRequestError) as refused:
@@ -306,7 +329,7 @@ def test_usage_tells_batches_apart(client: openai.OpenAI, account: Account) -> N
     assert client.batches.retrieve(batch.id).status == "completed"
     account.recorded(1)
     found = account.aws.client("dynamodb").query(
-        TableName="gateway-table",
+        TableName=TABLE,
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": partition(account.organization_id, "completions", "1d")}},
     )["Items"]

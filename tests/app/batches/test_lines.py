@@ -6,14 +6,17 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.admission.charge import bounds
 from app.admission.plan import Scopes
+from app.batches import lines
 from app.batches.lines import Input, read_input
 from app.batches.output import Used
 from app.endpoints import CHAT_COMPLETIONS
+from app.errors import ApiError
 from app.identity import Caller
 from app.limits import NO_LIMITS, Limits
 from app.models.choice import Models
@@ -95,8 +98,15 @@ def test_a_file_that_went_upstream_is_read_back_as_it_is(bodies: list[dict[str, 
     first = read(file_of(bodies))
     again = read(first.content, resolve=False)
     assert again == first
-    lines = [json.loads(one) for one in first.content.splitlines()]
-    assert [one["body"] for one in lines] == [{"model": MODEL, **body} for body in bodies]
+    sent = [json.loads(one) for one in first.content.splitlines()]
+    assert [one["body"] for one in sent] == [{"model": MODEL, **body} for body in bodies]
+
+
+def test_a_file_has_so_many_requests_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_REQUESTS", 3)
+    assert read(jsonl(line(number) for number in range(3))).requests == 3
+    with pytest.raises(ApiError, match="more than 3 requests"):
+        read(jsonl(line(number) for number in range(4)))
 
 
 def test_a_key_that_comes_twice_reaches_the_upstream_once() -> None:
