@@ -125,8 +125,9 @@ class Admission:
         terms = script.Terms(caller.plan(model).for_batch, 0, True, money, lease_ms, expired)
         hold = Hold(caller, request_id, None, None, NOTHING, b"", "", "valkey", [])
         try:
-            verdict = await self._ask(caller.organization_id, request_id, terms)
-        except _UNAVAILABLE:
+            await self._seeding.seed(caller.organization_id)
+            verdict = await script.reserve(self._valkey, caller.organization_id, request_id, terms)
+        except (*_UNAVAILABLE, script.UnseededError):
             self._release(hold)
             raise errors.batches_unavailable() from None
         except BaseException:

@@ -7,7 +7,7 @@ be killed or do the same, at any point.
 """
 
 import contextlib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -50,6 +50,9 @@ class Nobody:
 
     def header(self, name: bytes) -> str | None:  # noqa: ARG002
         return None
+
+    def has_any(self, names: Set[bytes]) -> bool:  # noqa: ARG002
+        return False
 
 
 class Settling:
@@ -118,18 +121,21 @@ class Settling:
         if await self._ledger_table.recorded([batch.request_id]):
             # Settled, or charged in full when its time was over.
             micro_usd, record = 0, b""
-        settled = await script.settle(
-            self._valkey,
-            batch.organization_id,
-            batch.request_id,
-            generation=generation,
-            tokens=0,
-            money=micro_usd,
-            record=record,
-            # Every memory begins with the leases of all open batches: one that is gone was settled in this.
-            if_gone="append",
-            budgets=(project_budget(batch.project_id), ORGANIZATION_BUDGET),
-        )
+        try:
+            settled = await script.settle(
+                self._valkey,
+                batch.organization_id,
+                batch.request_id,
+                generation=generation,
+                tokens=0,
+                money=micro_usd,
+                record=record,
+                # Every memory begins with the leases of all open batches: one that is gone was settled in this.
+                if_gone="append",
+                budgets=(project_budget(batch.project_id), ORGANIZATION_BUDGET),
+            )
+        except script.UnseededError:
+            raise errors.batches_unavailable() from None
         if not settled.done:
             raise errors.batches_unavailable()
         if not record:
