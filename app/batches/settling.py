@@ -130,7 +130,7 @@ class Settling:
                 tokens=0,
                 money=micro_usd,
                 record=record,
-                # Every memory begins with the leases of all open batches: one that is gone was settled in this.
+                # Every memory begins with the leases of all open batches: one that is gone was settled here.
                 if_gone="append",
                 budgets=(project_budget(batch.project_id), ORGANIZATION_BUDGET),
             )
