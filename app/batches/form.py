@@ -19,7 +19,6 @@ FORM_BYTES = 64 * 1024
 MAX_FIELDS = 16
 MAX_TEXT_BYTES = 4096
 MAX_NAME_CHARACTERS = 200
-_BUFFER_BYTES = 2**16
 _NAME = re.compile(r"[A-Za-z0-9_\[\]]{1,64}")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"\\]')
 
@@ -79,7 +78,8 @@ async def write_form(form: Form) -> tuple[str, bytes]:
 async def _parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
     """File name and content of each field. Raises what aiohttp raises on what is no form."""
     loop = asyncio.get_running_loop()
-    stream = aiohttp.StreamReader(BaseProtocol(loop), _BUFFER_BYTES, loop=loop)
+    # All of it is there at once: there is nobody to be told to pause.
+    stream = aiohttp.StreamReader(BaseProtocol(loop), len(body) + 1, loop=loop)
     stream.feed_data(body)
     stream.feed_eof()
     parts: dict[str, tuple[str, bytes]] = {}

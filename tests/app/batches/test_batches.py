@@ -10,7 +10,7 @@ import pytest
 
 from app.batches.form import FORM_BYTES, MAX_FILE_BYTES
 from app.ledger_rollups import dimensions_of, partition
-from app.limits import Limits
+from app.limits import NO_LIMITS, Limits
 from app.models.permissions import ModelPermissions
 from app.project_settings import ProjectSettings
 from tests.app.accounts import MODEL, Account
@@ -215,6 +215,16 @@ def test_a_file_of_another_purpose_is_refused(client: openai.OpenAI) -> None:
         client.files.create(file=("input.jsonl", requests(1)), purpose="fine-tune")
     assert refused.value.param == "purpose"
     assert "send 'batch'" in refused.value.message
+
+
+def test_a_file_of_many_requests_passes(client: openai.OpenAI, account: Account) -> None:
+    account.limit_project(NO_LIMITS)
+    count = 20_000
+    file = client.files.create(file=("input.jsonl", requests(count)), purpose="batch")
+    done = client.batches.retrieve(made(client, file.id).id)
+    assert done.status == "completed"
+    (record,) = account.recorded(1).values()
+    assert record["requests"] == count
 
 
 def test_a_file_that_is_too_large_is_refused(client: openai.OpenAI, stand_in: StandIn) -> None:
