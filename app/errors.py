@@ -285,6 +285,25 @@ def unbounded_cost(param: str) -> ApiError:
     )
 
 
+def batches_unavailable() -> ApiError:
+    return _unavailable(
+        "Files and batches cannot be kept account of at the moment. Try again shortly.",
+        "batches_unavailable",
+        retry_after_s=1,
+    )
+
+
+def batch_in_doubt() -> ApiError:
+    error = _unavailable(
+        "Whether the batch was made cannot be told at the moment. If it was, it is among the listed ones "
+        "within five minutes.",
+        "batch_in_doubt",
+        retry_after_s=300,
+    )
+    error.headers += (DO_NOT_RETRY,)
+    return error
+
+
 def not_in_cache() -> ApiError:
     # Not the 504 that RFC 9111 has for it: nothing failed, and alarms count what did.
     return ApiError(

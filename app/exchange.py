@@ -109,7 +109,7 @@ class Exchange:
         announced_bytes = int(announced[:20]) if announced.isdigit() else 0
         if announced_bytes > limit_bytes:
             raise body_too_large(limit_bytes)
-        self._make_room(announced_bytes)
+        self.make_room(announced_bytes)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             first: bytes = message.get("body", b"")
@@ -121,7 +121,7 @@ class Exchange:
             body += message.get("body", b"")
             if len(body) > limit_bytes:
                 raise body_too_large(limit_bytes)
-            self._make_room(len(body))
+            self.make_room(len(body))
             if not message.get("more_body", False):
                 return bytes(body)
             message = await self._receive()
@@ -133,7 +133,8 @@ class Exchange:
             self._room.give_back(self._taken_bytes)
             self._taken_bytes = 0
 
-    def _make_room(self, size_bytes: int) -> None:
+    def make_room(self, size_bytes: int) -> None:
+        """For so many bytes in all, until `release`. Raises ApiError (503)."""
         if self._room is not None and size_bytes > FREE_BYTES and size_bytes > self._taken_bytes:
             self._room.take(size_bytes - self._taken_bytes)
             self._taken_bytes = size_bytes
@@ -157,8 +158,8 @@ class Exchange:
         self.record.error = error.code or error.kind
         if not self._begun:
             await self.answer(error.status, error.body(), (JSON, *error.headers))
-        elif not self._ended:
-            await self._end(self._error_event(error.value()) if self._error_event else b"")
+        elif not self._ended and self._error_event is not None:
+            await self._end(self._error_event(error.value()))
 
     def errors_in_stream(self, error_event: ErrorEvent) -> None:
         """How to spell an error, from now on, once a stream has begun."""
@@ -168,6 +169,10 @@ class Exchange:
         """Starts an answer of server-sent events; does nothing when it has begun."""
         if not self._begun:
             await self._begin(200, [*self.headers, *EVENT_STREAM, *headers])
+
+    async def begin_content(self, headers: tuple[Header, ...]) -> None:
+        """Starts an answer that is written bit by bit. When it fails on its way, it ends without its end."""
+        await self._begin(200, [*self.headers, *headers])
 
     async def write(self, chunk: bytes) -> None:
         """More of a stream that has begun."""

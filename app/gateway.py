@@ -43,7 +43,7 @@ from app.pings import Pings
 from app.retention import unstored
 from app.sse import MalformedStreamError
 from app.telemetry import CacheOutcome, RequestRecord
-from app.upstream import Answer, Upstream, UpstreamRefusal
+from app.upstream import Answer, Kept, Upstream, UpstreamRefusal
 from app.valkey import ValkeyReplyError, ValkeyUnavailableError
 
 END_WITHIN_S = 0.5
@@ -65,7 +65,7 @@ class Steps:
 
 async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
-    caller = await _identify(exchange, steps)
+    caller = await identify(exchange, steps)
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     exchange.record.alias = request.chain.alias if request.chain is not None else None
@@ -89,7 +89,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
 
 async def invalidate(exchange: Exchange, steps: Steps) -> None:
     """POST /v1/cache/invalidate. Raises ApiError, ClientGoneError."""
-    caller = await _identify(exchange, steps)
+    caller = await identify(exchange, steps)
     named = invalidation(await exchange.read_body(MAX_BODY_BYTES))
     try:
         await steps.cache.invalidate(scopes_of(caller), named.namespace, named.tags)
@@ -102,42 +102,48 @@ async def invalidate(exchange: Exchange, steps: Steps) -> None:
 
 async def list_models(exchange: Exchange, steps: Steps) -> None:
     """GET /v1/models. Raises ApiError, ClientGoneError."""
-    caller = await _identify(exchange, steps)
+    caller = await identify(exchange, steps)
     await exchange.read_body(0)
     with exchange.while_client_stays():
-        answer = await _free(exchange, steps, caller, "/models")
+        answer = await free(exchange, steps, caller, "/models")
         aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
         if answer.status == 200 and (aliases or permissions is not None):
             await exchange.answer_json(200, listing(answer.value, aliases, permissions))
         else:
-            await _pass_on(exchange, answer)
+            await pass_on(exchange, answer)
 
 
 async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
     """GET /v1/models/{model}. Raises ApiError, ClientGoneError."""
     exchange.record.model = model[:256]
-    caller = await _identify(exchange, steps)
+    caller = await identify(exchange, steps)
     await exchange.read_body(0)
     with exchange.while_client_stays():
         steps.models.check(model, caller)
         if model in steps.models.aliases(caller):
             await exchange.answer_json(200, described(model))
         else:
-            await _pass_on(
-                exchange, await _free(exchange, steps, caller, "/models/" + quote(model, safe=":"))
-            )
+            await pass_on(exchange, await free(exchange, steps, caller, "/models/" + quote(model, safe=":")))
 
 
-async def _free(exchange: Exchange, steps: Steps, caller: Caller, path: str) -> Answer:
+async def free(
+    exchange: Exchange,
+    steps: Steps,
+    caller: Caller,
+    path: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    kept: Kept | None = None,
+) -> Answer:
     """What is asked of the upstream that costs nothing, and counts as a request all the same."""
     hold = await _admit(exchange, steps, caller, None)
     try:
-        return await steps.upstream.complete("GET", path, exchange)
+        return await steps.upstream.complete(method, path, exchange, body, kept=kept)
     finally:
         steps.admission.settle(hold, None, used=False)
 
 
-async def _identify(exchange: Exchange, steps: Steps) -> Caller:
+async def identify(exchange: Exchange, steps: Steps) -> Caller:
     caller = await steps.identity.identify(
         exchange.header(b"authorization"),
         exchange.header(b"openai-organization"),
@@ -288,7 +294,7 @@ async def _complete(
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
     if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         answer = _land(steps, flight, lookup, answer, keep=request.answering == request.model)
-    await _pass_on(exchange, answer)
+    await pass_on(exchange, answer)
 
 
 def _land(steps: Steps, flight: Flight, lookup: Lookup, answer: Answer, *, keep: bool) -> Answer:
@@ -310,7 +316,7 @@ def _land(steps: Steps, flight: Flight, lookup: Lookup, answer: Answer, *, keep:
     return answer
 
 
-async def _pass_on(exchange: Exchange, answer: Answer) -> None:
+async def pass_on(exchange: Exchange, answer: Answer) -> None:
     if answer.status >= 400:
         exchange.record.error = "upstream_refused"
     exchange.headers.append(_processing_ms(exchange))
@@ -361,7 +367,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
             )
         else:
             _tell_model(exchange, request)
-            await _pass_on(exchange, refusal.answer)
+            await pass_on(exchange, refusal.answer)
         return
     except MalformedStreamError:
         raise errors.upstream_malformed() from None

@@ -23,12 +23,13 @@ Outcome = Literal["answered", "broken_off", "expired"]
 class UsageRecord:
     """One request that the upstream may have charged for.
 
-    outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and what
-    it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when the model
-    has no known price. replica: which one waits for word that this is in the table. cached_micro_usd,
-    completion_micro_usd: what of micro_usd is for these tokens; the rest is for the prompt. service_tier: the
-    one whose price holds. user_id: the key's service account, "" when it has none. at_ms: unix time by the
-    cache's clock, 0 before it is known; its month is the one charged.
+    outcome: "answered"; "broken_off", by either side before its end; "expired", its replica was lost and
+    what it had reserved is charged in full. estimated: the upstream gave no figures. priced: False when
+    the model has no known price. replica: which one waits for word that this is in the table.
+    cached_micro_usd, completion_micro_usd: what of micro_usd is for these tokens; the rest is for the
+    prompt. service_tier: the one whose price holds. user_id: the key's service account, "" when it has
+    none. requests: how many it stands for, one unless it is of a batch. at_ms: unix time by the cache's
+    clock, 0 before it is known; its month is the one charged.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class UsageRecord:
     user_id: str = ""
     estimated: bool = False
     priced: bool = True
+    requests: int = 1
     at_ms: int = 0
 
     def encode(self) -> bytes:
@@ -74,6 +76,7 @@ class UsageRecord:
             self.outcome,
             self.estimated,
             self.priced,
+            self.requests,
             _date(at_ms // DAY_MS),
         )
         return orjson.Fragment(
@@ -103,6 +106,7 @@ def _beginning_of_item(
     outcome: str,
     estimated: bool,
     priced: bool,
+    requests: int,
     date: str,
 ) -> bytes:
     """What the items of a key and model have in common on one day."""
@@ -120,6 +124,7 @@ def _beginning_of_item(
             "outcome": {"S": outcome},
             "estimated": {"BOOL": estimated},
             "priced": {"BOOL": priced},
+            "requests": {"N": str(requests)},
         }
     )[:-1]
 
@@ -141,6 +146,7 @@ def shared(
     user_id: str,
     replica: str,
     priced: bool,
+    requests: int = 1,
 ) -> bytes:
     """The beginning of the encoded records that have all of this in common."""
     return orjson.dumps(
@@ -154,6 +160,7 @@ def shared(
             "user_id": user_id,
             "replica": replica,
             "priced": priced,
+            "requests": requests,
         }
     )[:-1]
 
@@ -215,9 +222,10 @@ def totals(records: Sequence[UsageRecord]) -> Mapping[tuple[str, str], Mapping[s
     for (month, project_id, key_id), used in by_key.items():
         latest = max(record.at_ms for record in used) // 1000
         added = [(name, sum(map(read, used))) for name, read in _COUNTED]
+        requests = sum(record.requests for record in used)
         for scope in ("ORG", f"PROJECT#{project_id}", f"KEY#{key_id}"):
             total = sums.setdefault((month, scope), {"requests": 0, "last_used_at": 0, **_ZERO})
-            total["requests"] += len(used)
+            total["requests"] += requests
             total["last_used_at"] = max(total["last_used_at"], latest)
             for name, amount in added:
                 total[name] += amount

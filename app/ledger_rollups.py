@@ -1,9 +1,9 @@
 """What was used by the minute, hour and day: sums of the ledger's records, written in their transactions.
 
 Items: `ROLLUP#<organization>#<kind>#<width>` / `<unix start, 11 digits>#<digest>`, one for each project,
-user, key, model and service tier in each bucket. `dimensions` names them, as a JSON list, and the digest is
-of that. A record counts in three, one a width, and only when its own item is new, so the sums are those of
-the records however often it is told. Money is summed by the day alone, as it is asked for.
+user, key, model and service tier in each bucket, batches apart. `dimensions` names them, as a JSON list, and
+the digest is of that. A record counts in three, one a width, and only when its own item is new, so the sums
+are those of the records however often it is told. Money is summed by the day alone, as it is asked for.
 """
 
 import hashlib
@@ -34,6 +34,9 @@ KINDS: dict[str, Kind] = {
 }
 """Of endpoints, as OpenAI's usage has them."""
 
+BATCHES = "/batches"
+"""What a record of a batch has before its endpoint."""
+
 TOKENS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens")
 MONEY = ("micro_usd", "cached_micro_usd", "completion_micro_usd")
 COUNTED: dict[Width, tuple[str, ...]] = {"1m": TOKENS, "1h": TOKENS, "1d": (*TOKENS, *MONEY)}
@@ -42,13 +45,14 @@ Sums = tuple[int, ...]
 
 
 class Dimensions(NamedTuple):
-    """What a rollup is of. user_id: the service account's, "" for a key without one."""
+    """What a rollup is of. user_id: the service account's, "" for a key without one. batch: of batches."""
 
     project_id: str
     user_id: str
     key_id: str
     model: str
     service_tier: str
+    batch: bool = False
 
 
 class Bucket(NamedTuple):
@@ -68,12 +72,13 @@ def minute_of(record: UsageRecord) -> Minute:
     return record.at_ms // MINUTE_MS, _used_of(record)
 
 
-_used_of = attrgetter("endpoint", *Dimensions._fields)
+_used_of = attrgetter("endpoint", *(name for name in Dimensions._fields if name != "batch"))
 
 
 def buckets_of(minute: Minute) -> list[Bucket]:
-    number, (endpoint, *of) = minute
-    kind, dimensions = KINDS.get(endpoint, "other"), Dimensions(*of)
+    number, (told, *of) = minute
+    endpoint = told.removeprefix(BATCHES)
+    kind, dimensions = KINDS.get(endpoint, "other"), Dimensions._make((*of, endpoint != told))
     return [
         Bucket(kind, width, number * 60 // width_s * width_s, dimensions) for width, width_s in WIDTHS.items()
     ]
@@ -86,7 +91,7 @@ def rollups(records: Sequence[UsageRecord]) -> Mapping[Bucket, Sums]:
         by_minute.setdefault(minute_of(record), []).append(record)
     sums: dict[Bucket, Sums] = {}
     for minute, used in by_minute.items():
-        added = (len(used), *map(sum, zip(*map(_counted, used), strict=True)))
+        added = tuple(map(sum, zip(*map(_counted, used), strict=True)))
         for bucket in buckets_of(minute):
             known = sums.get(bucket)
             sums[bucket] = added if known is None else tuple(map(add, known, added))
@@ -110,7 +115,7 @@ def rollup_update(table_name: str, organization_id: str, bucket: Bucket, sums: S
     return orjson.Fragment(_UPDATES[width] % (beginning, kept_until, *amounts, start, digest, pk))
 
 
-_counted = attrgetter(*TOKENS[1:], *MONEY)
+_counted = attrgetter(*TOKENS, *MONEY)
 _UPDATES = {
     width: b'%b,":expires_at":{"N":"%d"},'
     + b",".join(b'":%b":{"N":"%%d"}' % name.encode() for name in counted)
@@ -127,7 +132,7 @@ def _spelled(
 
     A sort key that named the dimensions could be too long for DynamoDB.
     """
-    text = orjson.dumps(list(dimensions))
+    text = orjson.dumps(list(dimensions) if dimensions.batch else dimensions[:-1])
     added = ", ".join(f"{name} :{name}" for name in COUNTED[width])
     update = {
         "TableName": table_name,

@@ -18,7 +18,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from app.admin.store import Store
 from app.aws import DynamoDB
+from app.batches.open_batch import FIRST, LAST, OpenBatch, all_open, open_batch
 from app.ledger_record import UsageRecord, record_address, totals, totals_address
 from app.ledger_rollups import Bucket, Minute, buckets_of, minute_of, rollup_update, rollups
 from app.table import TableUnavailableError, answered
@@ -58,7 +60,7 @@ class LedgerTable:
             rest = rest[len(batch) :]
             if not await self._add(organization_id, generation, batch):
                 missing = [record.request_id for record in (*batch, *rest)]
-                return Written(frozenset(recorded | await self._recorded(missing)), fenced=True)
+                return Written(frozenset(recorded | await self.recorded(missing)), fenced=True)
             recorded |= {record.request_id for record in batch}
         return Written(frozenset(recorded), fenced=False)
 
@@ -67,7 +69,7 @@ class LedgerTable:
         await answered(
             self._client.update_item(
                 TableName=self._name,
-                Key=_fence(organization_id),
+                Key=fence(organization_id),
                 UpdateExpression="SET generation = :generation",
                 ExpressionAttributeValues={":generation": {"S": generation}},
             )
@@ -94,6 +96,11 @@ class LedgerTable:
                 return spent
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
+    async def open_batches(self, organization_id: str) -> list[OpenBatch]:
+        """Batches whose money is held. Read after a generation has begun: no other adds to them any more."""
+        store = Store(self._client, self._name)
+        return [open_batch(item) for item in await store.between(all_open(organization_id), FIRST, LAST)]
+
     async def spent(self, organization_id: str, month: str, scope: str) -> int:
         """Micro-dollars in the table by now."""
         answer = await answered(
@@ -103,7 +110,8 @@ class LedgerTable:
         )
         return int(answer["Item"]["micro_usd"]["N"]) if "Item" in answer else 0
 
-    async def _recorded(self, request_ids: Sequence[str]) -> set[str]:
+    async def recorded(self, request_ids: Sequence[str]) -> set[str]:
+        """Those of the requests that are in the table."""
         found: set[str] = set()
         for start in range(0, len(request_ids), MAX_ACTIONS):
             asked: Any = [record_address(one) for one in request_ids[start : start + MAX_ACTIONS]]
@@ -163,7 +171,7 @@ class LedgerTable:
             {
                 "ConditionCheck": {
                     "TableName": self._name,
-                    "Key": _fence(organization_id),
+                    "Key": fence(organization_id),
                     "ConditionExpression": "generation = :generation",
                     "ExpressionAttributeValues": {":generation": {"S": generation}},
                 }
@@ -199,7 +207,8 @@ class LedgerTable:
         return actions
 
 
-def _fence(organization_id: str) -> dict[str, Any]:
+def fence(organization_id: str) -> dict[str, Any]:
+    """The item that names the generation in force."""
     return {"pk": {"S": f"ORG#{organization_id}"}, "sk": {"S": "LEDGER"}}
 
 

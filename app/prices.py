@@ -7,7 +7,7 @@ Sources of the most tokens of an answer: OpenAI's model pages (https://developer
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
@@ -136,6 +136,31 @@ class Price:
         while step and self.steps[step][0] >= prompt_tokens:
             step -= 1
         return step
+
+
+BATCH_DIVISOR = 2
+"""What OpenAI's Batch API costs less: input and output half the price (OpenAI, "Batch API")."""
+
+
+def for_batches(price: Price) -> Price:
+    """What the same costs in a batch; half a pico-dollar is rounded up."""
+    halves = tuple(
+        (start, Rates(**{name: -(-pico // BATCH_DIVISOR) for name, pico in asdict(rates).items()}))
+        for start, rates in price.steps
+    )
+    return replace(price, steps=halves)
+
+
+def spelled(price: Price) -> str:
+    """A price as a text that keeps it as it is at this moment."""
+    return orjson.dumps(asdict(price)).decode()
+
+
+def read_price(text: str) -> Price:
+    """The inverse of `spelled`."""
+    told = orjson.loads(text)
+    steps = tuple((start, Rates(**rates)) for start, rates in told["steps"])
+    return Price(steps, told["context_tokens"], told["answer_tokens"])
 
 
 FREE = Price(((-1, Rates(0, 0, 0, 0, 0, 0)),), UNKNOWN_CONTEXT_TOKENS, UNKNOWN_CONTEXT_TOKENS)

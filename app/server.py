@@ -18,6 +18,11 @@ from app.admission.admission import Admission
 from app.admission.seeding import Seeding
 from app.alerts import Alerts
 from app.aws import open_clients
+from app.batches import calls
+from app.batches.asking import Parts
+from app.batches.records import Records
+from app.batches.settling import Settling
+from app.batches.watch import BatchWatch
 from app.batching import Batching
 from app.body import BodyRoom
 from app.cache import Flights, ResponseCache
@@ -64,6 +69,7 @@ class Application:
         self._room = BodyRoom()
         self._idle = asyncio.Event()
         self._steps: Steps | None = None
+        self._batches: Parts | None = None
         self._administration: Administration | None = None
         self._invite_page: InvitePage | None = None
         self._readiness: Readiness | None = None
@@ -142,6 +148,12 @@ class Application:
                 batching=Batching(upstream, settings.batch_prompts, settings.longest_stream_s),
                 ping_interval_s=settings.ping_interval_s,
             )
+            records = Records(dynamodb, settings.table_name)
+            settling = Settling(valkey, seeding, ledger_table, records, upstream, replica)
+            watch = BatchWatch(valkey, records, settling, replica)
+            watch.open()
+            closing.add("batches", watch.close)
+            self._batches = Parts(self._steps, records, settling, prices)
             store, pepper = Store(dynamodb, settings.table_name), settings.key_pepper.get_secret_value()
             notices = Notices(sns, settings.alert_topic_arn)
             self._administration = Administration(store, pepper, notices, upstream.models)
@@ -208,6 +220,8 @@ class Application:
         if path.startswith(_MODEL) and len(path) > len(_MODEL):
             _require("GET", method, path)
             return gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
+        if path.startswith(calls.PREFIXES):
+            return calls.handle(exchange, _opened(self._batches), scope)
         if path.startswith(administration.PREFIXES):
             return _opened(self._administration).handle(exchange, scope)
         if path.startswith(invites.PREFIX):

@@ -10,6 +10,8 @@
 | `PROJECT#<id>` | `PROJECT` | a project, its limits and settings | `ORG#<organization>`, `PROJECT#<id>` |
 | `PROJECT#<id>` | `RATE_LIMIT#<model>` | a project's limits for one model | |
 | `PROJECT#<id>` | `SERVICE_ACCOUNT#<id>` | a service account; `key_hashes` of its keys | |
+| `PROJECT#<id>` | `FILE#<id>`, `BATCH#<id>` | see `app/batches/records.py` | `PROJECT#<id>`, by time |
+| `OPEN_BATCHES` | `<organization>#<request>` | see `app/batches/open_batch.py` | |
 | `KEY#<hash>` | `KEY` | a project's API key | `PROJECT#<project>`, `KEY#<id>` |
 | `ADMIN_KEY#<hash>` | `ADMIN_KEY` | an admin key of a user | `ORG#<organization>`, `ADMIN_KEY#<id>` |
 | `INVITE#<hash>` | `INVITE` | an invite, by the hash of its link | `ORG#<organization>`, `INVITE#<id>` |

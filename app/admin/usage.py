@@ -48,8 +48,7 @@ class CompletionsQuery(Query):
 
 
 async def completions(request: Request, query: CompletionsQuery) -> dict[str, Any]:
-    # Batches of OpenAI's are not offered, so nothing is of one.
-    return await _usage(request, query, "completions", COMPLETIONS_FIELDS, nothing=query.batch is True)
+    return await _usage(request, query, "completions", COMPLETIONS_FIELDS, batch=query.batch)
 
 
 async def embeddings(request: Request, query: UsageQuery) -> dict[str, Any]:
@@ -66,7 +65,7 @@ async def _usage(
     kind: Kind,
     fields: Sequence[str],
     *,
-    nothing: bool = False,
+    batch: bool | None = None,
 ) -> dict[str, Any]:
     buckets = span(
         width=query.bucket_width,
@@ -76,8 +75,10 @@ async def _usage(
         limit=limited(query.limit, *LIMITS[query.bucket_width]),
         now=now(),
     )
-    items = [] if nothing else await rolled_up(request, (kind,), buckets)
+    items = await rolled_up(request, (kind,), buckets)
     parts = [(start, _part(item)) for start, item in items]
+    if batch is not None:
+        parts = [part for part in parts if part[1][0]["batch"] is batch]
 
     def shown(group: dict[str, Any], sums: Sums) -> dict[str, Any]:
         requests, prompt, cached, completion = sums
@@ -99,7 +100,7 @@ def dimensions(item: Item) -> dict[str, str | bool | None]:
         "user_id": of.user_id or None,
         "api_key_id": of.key_id,
         "model": of.model,
-        "batch": False,
+        "batch": of.batch,
         "service_tier": of.service_tier,
         "api_source": "unlabeled",
     }

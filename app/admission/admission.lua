@@ -317,7 +317,8 @@ local function settle()
   return {status}
 end
 
--- seed: the new generation, the month, then of each budget: field, spent. Forgets all but the outbox.
+-- seed: the new generation, the month, of each budget: field, spent; then `leases` and of each that is out all
+-- the same: id, ms until its end, money, meta, the fields of two budgets. Forgets all but the outbox.
 -- Answers 1, generation or 0, the generation that is there already.
 local function seed()
   load({'generation'})
@@ -326,8 +327,19 @@ local function seed()
   end
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   store('generation', ARGV[2])
-  for i = 4, #ARGV, 2 do
+  local i = 4
+  while ARGV[i] ~= 'leases' do
     store(ARGV[i], pack(THREE, ARGV[3], ARGV[i + 1], 0))
+    i = i + 2
+  end
+  for first = i + 1, #ARGV, 6 do
+    local id, lasts_ms, money, meta, one, other = unpack(ARGV, first, first + 5)
+    for _, field in ipairs({one, other}) do
+      local month, spent, held = three(values[field] or pack(THREE, ARGV[3], 0, 0))
+      store(field, pack(THREE, month, spent, held + money))
+    end
+    redis.call('ZADD', KEYS[2], now + lasts_ms, id)
+    redis.call('HSET', KEYS[3], id, cmsgpack.pack({money * 1, meta, 0, 2, one, other}))
   end
   return {1, ARGV[2]}
 end

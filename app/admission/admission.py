@@ -82,7 +82,7 @@ class Admission:
         """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
         chain = request.chain if request is not None else None
         models = () if request is None else (request.model,) if chain is None else chain.models
-        plan = caller.plan(*models)
+        plan = caller.plan(*models) if request is not None else caller.plan().for_free
         price = self._prices.of(request) if request is not None else None
         most = bounds(request, price) if request is not None else NOTHING
         money = _money(request, plan, price, most)
@@ -110,6 +110,33 @@ class Admission:
             self._is_local = False
             self._local.clear()
         hold.headers = refusals.headers(plan, verdict.standings)
+        if verdict.generation is None:
+            refusal = refusals.refusal(terms, verdict)
+            refusal.headers += tuple(hold.headers)
+            raise refusal
+        hold.generation = verdict.generation
+        return hold
+
+    async def reserve_batch(
+        self, caller: Caller, request_id: str, model: str, money: int, lease_ms: int, expired: bytes
+    ) -> Hold:
+        """Reserves a request, and for so long the most micro-dollars that a batch can cost.
+
+        The batch is settled by what came of it (`app/batches/settling.py`); the hold only when nothing does.
+        Raises ApiError (429, 503), with nothing reserved.
+        """
+        terms = script.Terms(caller.plan(model).for_batch, 0, True, money, lease_ms, expired)
+        hold = Hold(caller, request_id, None, None, NOTHING, b"", "", "valkey", [])
+        try:
+            await self._seeding.seed(caller.organization_id)
+            verdict = await script.reserve(self._valkey, caller.organization_id, request_id, terms)
+        except (*_UNAVAILABLE, script.UnseededError):
+            self._release(hold)
+            raise errors.batches_unavailable() from None
+        except BaseException:
+            self._release(hold)
+            raise
+        hold.headers = refusals.headers(terms.plan, verdict.standings)
         if verdict.generation is None:
             refusal = refusals.refusal(terms, verdict)
             refusal.headers += tuple(hold.headers)

@@ -76,6 +76,16 @@ class Plan:
         return tuple((what, of_them) for what, of_them in numbers if of_them)
 
     @cached_property
+    def for_batch(self) -> "Plan":
+        """What a batch is counted against: the limits of requests, as one, and the budgets."""
+        return Plan(tuple(rate for rate in self.rates if rate.what == "requests"), (), self.budgets)
+
+    @cached_property
+    def for_free(self) -> "Plan":
+        """What a request is counted against that costs nothing: whatever is spent, it may be made."""
+        return Plan(self.rates, self.counts, ())
+
+    @cached_property
     def arguments(self) -> tuple[Argument, ...]:
         """As admission.lua takes them."""
         arguments: list[Argument] = [len(self.rates), len(self.counts), len(self.budgets)]

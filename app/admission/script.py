@@ -44,6 +44,20 @@ class Terms:
         return costs(self.plan, self.tokens, bounded=self.bounded)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What is out for longer than a memory lasts, and is held again by the next one.
+
+    lasts_ms: until its end. money: micro-dollars held of both budgets. meta: told by the outbox at its end.
+    """
+
+    request_id: str
+    lasts_ms: int
+    money: int
+    meta: bytes
+    budgets: tuple[str, str]
+
+
 @dataclass(slots=True)
 class Verdict:
     """The script's word on a request.
@@ -174,11 +188,20 @@ async def sweep(valkey: Valkey, organization_id: str, most: int) -> int:
 
 
 async def seed(
-    valkey: Valkey, organization_id: str, generation: str, month: int, spent: Sequence[tuple[str, int]]
+    valkey: Valkey,
+    organization_id: str,
+    generation: str,
+    month: int,
+    spent: Sequence[tuple[str, int]],
+    leases: Sequence[Lease] = (),
 ) -> str:
-    """Gives Valkey the month's spending, unless it has a memory. Returns the generation in force."""
-    pairs = [part for pair in spent for part in pair]
-    answer = await _call(valkey, organization_id, "seed", generation, month, *pairs)
+    """Gives Valkey the month's spending and what is out, unless it has a memory. Returns the generation in
+    force."""
+    arguments: list[Argument] = [part for pair in spent for part in pair]
+    arguments.append("leases")
+    for lease in leases:
+        arguments += (lease.request_id, lease.lasts_ms, lease.money, lease.meta, *lease.budgets)
+    answer = await _call(valkey, organization_id, "seed", generation, month, *arguments)
     in_force: str = answer[1].decode()
     return in_force
 

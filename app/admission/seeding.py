@@ -1,4 +1,5 @@
-"""Gives Valkey an organization's month to date from the table, when it has no memory of it.
+"""Gives Valkey an organization's month to date from the table, when it has no memory of it, and holds again
+what open batches have reserved.
 
 By one replica at a time; the others wait for it.
 """
@@ -77,9 +78,19 @@ class Seeding:
             )
             for scope, micro_usd in spent.items()
         ]
+        leases = [
+            script.Lease(
+                request_id=batch.request_id,
+                lasts_ms=max(0, batch.held_until_ms - int(seconds) * 1000),
+                money=batch.held_micro_usd,
+                meta=batch.expired.encode(),
+                budgets=(project_budget(batch.project_id), ORGANIZATION_BUDGET),
+            )
+            for batch in await self._table.open_batches(organization_id)
+        ]
         await self._valkey.execute("SADD", ORGANIZATIONS, organization_id)
         in_force = await script.seed(
-            self._valkey, organization_id, generation, now.year * 12 + now.month - 1, fields
+            self._valkey, organization_id, generation, now.year * 12 + now.month - 1, fields, leases
         )
         log_event("memory_filled", organization_id=organization_id, generation=in_force)
         return in_force

@@ -1,6 +1,6 @@
 """Calls to OpenAI-compatible APIs: which deployment, how often, and what of the answer passes."""
 
 from app.upstream.answers import Answer, UpstreamRefusal
-from app.upstream.client import MAX_CONNECTIONS, Asking, Upstream
+from app.upstream.client import MAX_CONNECTIONS, Asking, Kept, Upstream
 
-__all__ = ["MAX_CONNECTIONS", "Answer", "Asking", "Upstream", "UpstreamRefusal"]
+__all__ = ["MAX_CONNECTIONS", "Answer", "Asking", "Kept", "Upstream", "UpstreamRefusal"]

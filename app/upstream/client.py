@@ -51,9 +51,17 @@ class Asking(Protocol):
     def has_any(self, names: Set[bytes]) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a call for files and batches has of its own, which one account keeps: content_type of its body."""
+
+    content_type: str = "application/json"
+
+
 @dataclass(slots=True)
 class _Call:
-    """What is asked. began: of the loop's clock. within_s: for all attempts together."""
+    """What is asked. began: of the loop's clock. within_s: for all attempts together. kept: by the first
+    deployment alone; None: any may answer."""
 
     method: str
     path: str
@@ -63,6 +71,7 @@ class _Call:
     exchange: Asking
     began: float
     within_s: float
+    kept: Kept | None = None
 
     @property
     def deadline(self) -> float:
@@ -146,12 +155,14 @@ class Upstream:
         *,
         chain: Chain | None = None,
         within_s: float | None = None,
+        kept: Kept | None = None,
     ) -> Answer:
         """Calls and reads the whole answer. Raises ApiError when there is none that a caller may see.
 
         within_s: the time that the caller's project has, if that is less than the gateway's.
         """
         call = self._call(method, path, exchange, body, chain, within_s)
+        call.kept = kept
         reply: _Reply | None = None
         try:
             with self._bounded(call):
@@ -202,6 +213,23 @@ class Upstream:
         finally:
             _finish(call, reply)
 
+    @asynccontextmanager
+    async def download(self, path: str, exchange: Asking) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Calls for a file's content, which is no JSON. Raises as `stream` does."""
+        call = self._call("GET", path, exchange, None, None, None)
+        call.kept = Kept()
+        reply: _Reply | None = None
+        try:
+            with self._bounded(call):
+                reply = await self._send(call)
+                if reply.response.status != 200:
+                    raise UpstreamRefusal(await reply.answer())
+                yield reply.response
+        except _FAILURES as failure:
+            raise self._refusal(failure, call) from None
+        finally:
+            _finish(call, reply)
+
     def _call(
         self,
         method: str,
@@ -237,7 +265,7 @@ class Upstream:
         self._budget.request_began()
         if call.chain is not None:
             self._fallbacks.request_began()
-        route = self._routes.pick(kind=self._kind(call))
+        route = self._routes.pick(kind=self._kind(call)) if call.kept is None else self._routes.first()
         if route is None:
             raise errors.no_openai_key()
         tried: list[Route] = []
@@ -258,7 +286,7 @@ class Upstream:
                 continue
             status, headers = reply.response.status, reply.response.headers
             if status == 401:
-                route = await self._next_key(route, tried)
+                route = await self._next_key(call, route, tried)
                 continue
             if reply.body is None:
                 route.worked()
@@ -294,7 +322,7 @@ class Upstream:
             call.method,
             route.url + call.path,
             data=call.body,
-            headers=_request_headers(call.exchange, route.deployment.key, call.body),
+            headers=_request_headers(call, route.deployment.key),
             allow_redirects=False,
         )
         patience_s = call.patience_s()
@@ -355,7 +383,7 @@ class Upstream:
         """Where to try next: another deployment at once, otherwise again after a pause; None to give up."""
         if len(tried) >= retries.MAX_ATTEMPTS:
             return None
-        other = self._routes.other(tried)
+        other = self._routes.other(tried) if call.kept is None else None
         pause_s: float | None = 0.0
         if other is None:
             pause_s = retries.wait_s(len(tried), headers or {}) if same_again else None
@@ -365,14 +393,14 @@ class Upstream:
         if other is not None:
             return other
         await asyncio.sleep(pause_s)
-        return self._routes.pick()
+        return self._routes.pick() if call.kept is None else self._routes.first()
 
-    async def _next_key(self, route: Route, tried: list[Route]) -> Route:
+    async def _next_key(self, call: _Call, route: Route, tried: list[Route]) -> Route:
         """Another key after one was refused, which is not charged. Raises ApiError when there is none."""
         self._routes.refuse(route)
         # Perhaps the key was rotated just now.
         await self._routes.read_again()
-        following = self._routes.pick(refused=tried)
+        following = (self._routes.pick if call.kept is None else self._routes.first)(refused=tried)
         if following is None:
             raise errors.openai_key_refused()
         return following
@@ -400,10 +428,11 @@ def _finish(call: _Call, reply: _Reply | None) -> None:
     call.exchange.record.upstream_ms = round(elapsed_s * 1000, 3)
 
 
-def _request_headers(exchange: Asking, key: str, body: bytes | None) -> dict[str, str]:
+def _request_headers(call: _Call, key: str) -> dict[str, str]:
+    exchange = call.exchange
     headers = {"Authorization": f"Bearer {key}"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
+    if call.body is not None:
+        headers["Content-Type"] = "application/json" if call.kept is None else call.kept.content_type
     if not exchange.has_any(_PASSED_ON):
         return headers
     for name in FORWARDED_REQUEST_HEADERS:

@@ -142,6 +142,18 @@ class Routes:
             picked.refused_until = now + REFUSED_S
         return picked
 
+    def first(self, refused: Collection[Route] = ()) -> Route | None:
+        """The first deployment of the secret, or its key of before the rotation when that one is refused.
+
+        What is kept upstream is kept by one account.
+        """
+        self._take_up_rotation()
+        if not self._current:
+            return None
+        name = self._current[0].deployment.name
+        keys = (self._current[0], *(route for route in self._former if route.deployment.name == name))
+        return next((route for route in keys if route not in refused), None)
+
     def other(self, tried: Collection[Route]) -> Route | None:
         """Another one that can take over a call at once, None when there is none."""
         now = time.monotonic()

@@ -45,7 +45,9 @@ class _Batch:
 
 
 class Batches:
-    """Files and batches since the last reset. held: whether batches stay in progress."""
+    """Files and batches since the last reset. held: whether batches stay in progress. done: of how many of
+    its requests a batch gets before it expires or is cancelled; None: of all, and it does not expire. cut:
+    whether the connection is dropped once a batch is made. unreadable: whether no content can be had."""
 
     def __init__(self, answer_line: AnswerLine) -> None:
         self._answer_line = answer_line
@@ -53,6 +55,8 @@ class Batches:
 
     def reset(self) -> None:
         self.held = False
+        self.done: int | None = None
+        self.cut = self.unreadable = False
         self._files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self._batches: dict[str, _Batch] = {}
 
@@ -142,9 +146,9 @@ class Batches:
             raise NotThereError(f"No batch found with id '{name}'.")
         batch = self._batches[name]
         if batch.value["status"] == "cancelling":
-            batch.value |= {"status": "cancelled", "cancelled_at": int(time.time())}
+            self._process(batch, "cancelled", self.done or 0)
         elif batch.value["status"] == "in_progress" and not self.held:
-            self._process(batch)
+            self._process(batch, "completed" if self.done is None else "expired", self.done)
         return dict(batch.value)
 
     def _cancel(self, name: str) -> dict[str, Any]:
@@ -154,26 +158,30 @@ class Batches:
         self._batches[name].value |= {"status": "cancelling", "cancelling_at": int(time.time())}
         return dict(self._batches[name].value)
 
-    def _process(self, batch: _Batch) -> None:
+    def _process(self, batch: _Batch, status: str, done: int | None) -> None:
         good: list[bytes] = []
         bad: list[bytes] = []
         usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-        for request in batch.requests:
-            status, body = self._answer_line(str(request["url"]), request["body"])
+        for request in batch.requests[:done]:
+            code, body = self._answer_line(str(request["url"]), request["body"])
             line = {
                 "id": new_id("batch_req_"),
                 "custom_id": request["custom_id"],
-                "response": {"status_code": status, "request_id": new_id("req_"), "body": body},
+                "response": {"status_code": code, "request_id": new_id("req_"), "body": body},
                 "error": None,
             }
-            (good if status == 200 else bad).append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            (good if code == 200 else bad).append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
             _add(usage, body.get("usage") or {})
         now = int(time.time())
         batch.value |= {
-            "status": "completed",
+            "status": status,
             "finalizing_at": now,
-            "completed_at": now,
-            "request_counts": {"total": len(good) + len(bad), "completed": len(good), "failed": len(bad)},
+            f"{status}_at": now,
+            "request_counts": {
+                "total": len(batch.requests),
+                "completed": len(good),
+                "failed": len(bad),
+            },
             "usage": {
                 **usage,
                 "input_tokens_details": {"cached_tokens": 0},

@@ -6,7 +6,9 @@ own, without a key:
 - GET /stand-in/calls: what it was asked (see `calls.py`); DELETE forgets it
 - PUT /stand-in/behaviour: {"behaviour": {…}, "times": N} for the next N calls, every call without times;
   DELETE ends it
-- PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; DELETE forgets all
+- PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; with {"done": N} they
+  expire, or are cancelled, after N of their requests; with {"cut": true} the connection is dropped once a
+  batch is made; with {"unreadable": true} contents are answered with 500; DELETE forgets all
 - PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
@@ -112,7 +114,11 @@ class StandIn:
         except BadRequestError as bad:
             await reply.error(400, str(bad), param=bad.param)
         else:
-            if isinstance(answer, bytes):
+            if self._batches.cut and (asked.method, asked.path) == ("POST", "/batches"):
+                raise CutError
+            if isinstance(answer, bytes) and self._batches.unreadable:
+                await reply.error(500, "The content cannot be read.")
+            elif isinstance(answer, bytes):
                 await reply.bytes(200, answer, [(b"content-type", b"application/octet-stream")])
             else:
                 await reply.json(answer)
@@ -186,7 +192,10 @@ class StandIn:
                 case "DELETE", "/stand-in/behaviour":
                     self._set = None
                 case "PUT", "/stand-in/batches":
-                    self._batches.held = bool(orjson.loads(body)["held"])
+                    told = orjson.loads(body)
+                    self._batches.held, self._batches.done = bool(told["held"]), told.get("done")
+                    self._batches.cut = bool(told.get("cut"))
+                    self._batches.unreadable = bool(told.get("unreadable"))
                 case "DELETE", "/stand-in/batches":
                     self._batches.reset()
                 case "PUT", "/stand-in/key":

@@ -129,7 +129,7 @@ def test_what_is_not_offered_is_openais_404(gateway: Gateway, stand_in: StandIn)
         lambda: client.responses.retrieve("resp_1"),
         lambda: client.responses.cancel("resp_1"),
         lambda: client.chat.completions.retrieve("chatcmpl-1"),
-        lambda: client.files.list(),
+        lambda: client.containers.list(),
         lambda: client.images.generate(prompt="x"),
         lambda: client.audio.speech.create(model="tts-1", input="x", voice="alloy"),
         lambda: client.fine_tuning.jobs.list(),

@@ -97,5 +97,5 @@ def test_the_settings_are_the_only_reader_of_the_environment() -> None:
         for path in app.rglob("*.py")
         if "environ" in path.read_text().replace("environment", "")
     }
-    # Programs of their own: the health check needs one variable of the gateway's, the command those of the SDK.
+    # Programs of their own: the health check, and the command that is a client.
     assert readers == {"healthcheck.py", "admin/__main__.py"}

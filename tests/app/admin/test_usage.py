@@ -262,6 +262,19 @@ def test_what_cannot_be_is_of_no_batch_and_of_no_labelled_source(people: People)
     assert (result.batch, result.api_source) == (False, "unlabeled")
 
 
+def test_batches_are_told_apart_with_all_their_requests(people: People) -> None:
+    of_batch = record(people, 2, NOW_S, endpoint="/batches/chat/completions", requests=5)
+    told(people, [record(people, 1, NOW_S), of_batch])
+    usage = people.api.usage.completions
+    for batch, requests in ((True, 5), (False, 1), (None, 6)):
+        given: Any = {} if batch is None else {"batch": batch}
+        (result,) = usage(start_time=NOW_S, end_time=NOW_S + 1, **given).data[0].results
+        assert result.num_model_requests == requests
+    both = usage(start_time=NOW_S, end_time=NOW_S + 1, group_by=["batch"]).data[0].results
+    told_apart = {result.batch: result.num_model_requests for result in both}
+    assert told_apart == {True: 5, False: 1}
+
+
 def test_requests_of_callers_are_told_by_key_and_service_account(
     aws: Aws, people: People, stand_in: StandIn
 ) -> None:

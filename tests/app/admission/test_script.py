@@ -71,7 +71,7 @@ class Memory:
 
     def seed(self, *pairs: Any) -> None:
         self.generation = next(self.generations)
-        assert self.run("", "seed", self.generation, MONTH, *pairs) == [1, self.generation.encode()]
+        assert self.run("", "seed", self.generation, MONTH, *pairs, "leases") == [1, self.generation.encode()]
 
     def settle(self, request_id: str, tokens: int, money: int, if_gone: str = "append", **given: Any) -> Any:
         generation = given.get("generation", self.generation)
@@ -280,8 +280,23 @@ def test_nothing_is_reserved_before_the_month_is_known(memory: Memory) -> None:
     assert (too_much.refused, too_much.number, too_much.wait_ms) == ("reserved", 1, -2)
 
 
+def test_a_memory_begins_with_the_leases_that_are_out_all_the_same(memory: Memory) -> None:
+    memory.run("", "void", memory.generation)
+    memory.generation = "with-leases"
+    leases = ("leases", "a", 1000, 30, "meta-a", "b:p:p", "b:o", "b", 500, 12, "meta-b", "b:p:other", "b:o")
+    memory.run("", "seed", memory.generation, MONTH, "b:o", 5, "b:p:p", 5, *leases)
+    state = memory.state()
+    assert [state[name][1:] for name in ("b:o", "b:p:p", "b:p:other")] == [[5, 42], [5, 30], [0, 12]]
+    assert memory.settle("a", 0, 7) == [1]
+    memory.clock(LAST_HOUR + 600)
+    assert memory.run("", "sweep", 10) == [1]
+    state = memory.state()
+    assert [state[name][1:] for name in ("b:o", "b:p:p", "b:p:other")] == [[24, 0], [12, 0], [12, 0]]
+    assert [entry.get(b"expired", entry.get(b"record")) for entry in memory.outbox()] == [b"7", b"meta-b"]
+
+
 def test_only_the_first_seed_counts_and_only_its_own_generation_is_voided(memory: Memory) -> None:
-    assert memory.run("", "seed", "other", MONTH) == [0, memory.generation.encode()]
+    assert memory.run("", "seed", "other", MONTH, "leases") == [0, memory.generation.encode()]
     assert memory.run("", "void", "other") == [0]
     assert memory.run("", "void", memory.generation) == [1]
     assert memory.run("", "void", memory.generation) == [0]

@@ -65,6 +65,22 @@ def test_requests_are_shared_by_weight() -> None:
     assert shares["a"] == pytest.approx(1000, rel=0.15)
 
 
+def test_what_is_kept_upstream_is_the_firsts_alone_whatever_it_does() -> None:
+    secret = a_secret(A, B)
+    chosen = Routes(secret, URL)
+    first = chosen.first()
+    assert first is not None
+    first.failed()
+    assert name(chosen.first()) == "a"
+    assert chosen.first(refused=[first]) is None
+    secret.value = (Deployment("a", "sk-new"), B)
+    new = chosen.first()
+    assert new is not None
+    assert new.deployment.key == "sk-new"
+    assert chosen.first(refused=[new]) is first, "its key of before the rotation"
+    assert Routes(a_secret(), URL).first() is None
+
+
 def test_without_a_key_there_is_nowhere_to_go() -> None:
     assert Routes(a_secret(), URL).pick() is None
 

@@ -1,0 +1,1 @@
+"""OpenAI's Batch API: files and batches of many projects in one account upstream, within budgets."""

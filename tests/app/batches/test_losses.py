@@ -1,0 +1,210 @@
+"""Batches outlive what is lost: memories, replicas, answers. Nothing is charged twice, or forgotten."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import openai
+import pytest
+
+from app.batches.watch import TURN
+from app.limits import Limits
+from tests.app.accounts import Account, valkey_client
+from tests.app.batches.inputs import begun, made, price_of, requests
+from tests.app.conftest import TABLE, Aws, Gateway, StandIn, StartGateway
+from tests.servers import Relay, ValkeyServer, until
+
+
+def forget(account: Account, server: ValkeyServer) -> None:
+    """Valkey loses its memory of an organization."""
+    with valkey_client(server) as client:
+        names: Any = list(client.scan_iter(f"admission:{{{account.organization_id}}}*"))
+        client.delete(*names)
+
+
+def next_turn(server: ValkeyServer) -> None:
+    """The minute is over: a replica looks at the open batches."""
+    with valkey_client(server) as client:
+        client.delete(TURN)
+
+
+def open_items(account: Account) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = account.aws.client("dynamodb").query(
+        TableName=TABLE,
+        ConsistentRead=True,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+        ExpressionAttributeValues={
+            ":pk": {"S": "OPEN_BATCHES"},
+            ":sk": {"S": f"{account.organization_id}#"},
+        },
+    )["Items"]
+    return items
+
+
+def none_is_open(account: Account, server: ValkeyServer) -> bool:
+    next_turn(server)
+    time.sleep(0.2)
+    return not open_items(account)
+
+
+def test_a_lost_memory_begins_with_what_open_batches_hold(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key)
+    batch = begun(client, requests(5))
+    holds = account.budgets(valkey)
+    assert holds["b:o"][1] > 0
+    forget(account, valkey)
+    client.batches.retrieve(batch.id)
+    assert account.budgets(valkey) == holds
+    account.limit_project(Limits(spend_limit_micro_usd=2 * holds["b:o"][1] - 1))
+    until(lambda: _is_refused(client, batch.input_file_id), 8.0)
+    held.control("PUT", "/batches", {"held": False})
+    done = client.batches.retrieve(batch.id)
+    assert done.output_file_id is not None
+    charged = price_of(client.files.content(done.output_file_id).content)
+    assert account.budgets(valkey)["b:o"] == (charged, 0)
+    account.recorded(1)
+    until(lambda: none_is_open(account, valkey), 20.0)
+    forget(account, valkey)
+    client.batches.retrieve(batch.id)
+    assert account.budgets(valkey)["b:o"] == (charged, 0)
+
+
+def _is_refused(client: openai.OpenAI, file_id: str) -> bool:
+    try:
+        batch = made(client, file_id)
+    except openai.RateLimitError:
+        return True
+    client.batches.cancel(batch.id)
+    client.batches.retrieve(batch.id)
+    return False
+
+
+def test_when_the_replica_that_made_it_is_killed_another_settles_it_unasked(
+    start_gateway: StartGateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    with start_gateway() as doomed:
+        batch = begun(doomed.sdk(key=account.key), requests(4))
+        os.kill(doomed.program.popen.pid, signal.SIGKILL)
+    held.control("PUT", "/batches", {"held": False})
+    with start_gateway() as survivor:
+        next_turn(valkey)
+        (record,) = account.recorded(1).values()
+        until(lambda: none_is_open(account, valkey), 20.0)
+        client = survivor.sdk(key=account.key)
+        assert [(one.id, one.status) for one in client.batches.list()] == [(batch.id, "completed")]
+        output = client.batches.retrieve(batch.id).output_file_id
+        assert output is not None
+        assert record["micro_usd"] == price_of(client.files.content(output).content)
+    assert account.budgets(valkey)["b:o"] == (record["micro_usd"], 0)
+    assert account.held_by(valkey) == 0
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_batch_whose_making_broke_off_stays_held_and_is_found_or_given_back(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer, is_made: bool
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key, max_retries=2)
+    file = client.files.create(file=("input.jsonl", requests(2)), purpose="batch")
+    held.control("PUT", "/batches", {"held": True, "cut": True})
+    with pytest.raises(openai.InternalServerError) as doubt:
+        made(client, file.id, metadata={"mine": "yes"})
+    assert doubt.value.code == "batch_in_doubt"
+    holds = account.budgets(valkey)["b:o"]
+    assert holds[1] > 0
+    assert list(client.batches.list()) == []
+    if not is_made:
+        held.control("DELETE", "/batches")
+    held.control("PUT", "/batches", {"held": True})
+    next_turn(valkey)
+    (item,) = open_items(account)
+    long_ago = int(item["created_at"]["N"]) - 300
+    aws.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"pk": item["pk"], "sk": item["sk"]},
+        UpdateExpression="SET created_at = :at",
+        ExpressionAttributeValues={":at": {"N": str(long_ago)}},
+    )
+    next_turn(valkey)
+    if is_made:
+        until(lambda: list(client.batches.list()), 10.0)
+        (batch,) = client.batches.list()
+        assert batch.metadata == {"mine": "yes"}
+        assert account.budgets(valkey)["b:o"] == holds
+    else:
+        until(lambda: not open_items(account), 10.0)
+        until(lambda: account.budgets(valkey)["b:o"] == (0, 0))
+
+
+def test_one_that_nobody_settles_is_charged_in_full_when_its_time_is_over(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key)
+    batch = begun(client, requests(2))
+    holds = account.budgets(valkey)["b:o"][1]
+    with valkey_client(valkey) as memory:
+        leases = f"admission:{{{account.organization_id}}}:leases"
+        (name,) = memory.zrange(leases, 0, -1)
+        memory.zadd(leases, {name: 1})
+    client.batches.retrieve(batch.id)
+    (record,) = account.recorded(1).values()
+    assert (record["outcome"], record["micro_usd"], record["requests"]) == ("expired", holds, 2)
+    until(lambda: none_is_open(account, valkey), 20.0)
+    held.control("PUT", "/batches", {"held": False})
+    done = client.batches.retrieve(batch.id)
+    assert done.status == "completed"
+    assert done.output_file_id is not None
+    assert client.files.content(done.output_file_id).content
+    assert account.budgets(valkey)["b:o"] == (holds, 0)
+    assert len(account.records()) == 1
+
+
+def test_a_batch_ends_when_its_output_could_be_read(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key)
+    batch = begun(client, requests(2))
+    holds = account.budgets(valkey)["b:o"]
+    held.control("PUT", "/batches", {"held": False, "unreadable": True})
+    seen = client.batches.retrieve(batch.id)
+    assert (seen.status, seen.output_file_id, seen.completed_at) == ("finalizing", None, None)
+    assert account.budgets(valkey)["b:o"] == holds
+    held.control("PUT", "/batches", {"held": False})
+    assert client.batches.retrieve(batch.id).status == "completed"
+    assert account.budgets(valkey)["b:o"][1] == 0
+
+
+def test_without_valkey_no_batch_is_made_and_one_that_ended_is_settled_when_it_answers_again(
+    start_gateway: StartGateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    relay = Relay(valkey.port)
+    try:
+        with start_gateway(GATEWAY_CACHE_URL=f"redis://127.0.0.1:{relay.port}") as gateway:
+            client = gateway.sdk(key=account.key)
+            batch = begun(client, requests(2))
+            holds = account.budgets(valkey)["b:o"]
+            held.control("PUT", "/batches", {"held": False})
+            relay.refuse()
+            done = client.batches.retrieve(batch.id)
+            assert done.status == "completed"
+            assert done.output_file_id is not None
+            assert account.budgets(valkey)["b:o"] == holds
+            with pytest.raises(openai.InternalServerError) as refused:
+                made(client, batch.input_file_id)
+            assert refused.value.code == "batches_unavailable"
+            client.files.delete(done.output_file_id)
+            relay.restore()
+            until(lambda: none_is_open(account, valkey), 20.0)
+        (record,) = account.recorded(1).values()
+        assert account.budgets(valkey)["b:o"] == (record["micro_usd"], 0)
+        assert 0 < record["micro_usd"] <= holds[1]
+    finally:
+        relay.close()
