@@ -160,7 +160,7 @@ def flush() -> None:
 
 
 def _now() -> str:
-    seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+    seconds, ms = divmod(int(time.time() * 1000), 1000)
     return f"{_second(seconds)}.{ms:03}+00:00"
 
 
