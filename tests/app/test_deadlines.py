@@ -56,3 +56,27 @@ async def test_who_is_cancelled_stays_cancelled() -> None:
 async def test_an_error_within_passes_as_it_is() -> None:
     with pytest.raises(KeyError), Deadlines(10).within():
         raise KeyError
+
+
+async def test_what_sets_itself_anew_when_it_passes_holds_up_nobody_who_is_due_before() -> None:
+    deadlines = Deadlines(0.05)
+    loop = asyncio.get_running_loop()
+    passed: list[tuple[str, float]] = []
+
+    class Renewed:
+        def passed(self) -> None:
+            passed.append(("renewed", loop.time()))
+            deadlines.set(self)
+
+    class Once:
+        def passed(self) -> None:
+            passed.append(("once", loop.time()))
+
+    deadlines.set(Renewed())
+    await asyncio.sleep(0.02)
+    deadlines.set(Once())
+    due = loop.time() + 0.05
+    await asyncio.sleep(0.2)
+    [once_at] = [at for name, at in passed if name == "once"]
+    assert [name for name, _ in passed[:3]] == ["renewed", "once", "renewed"]
+    assert due <= once_at
