@@ -1,6 +1,7 @@
 """Calls to OpenAI-compatible APIs: which deployment, how often, and what of the answer passes."""
 
 from app.upstream.answers import Answer, UpstreamRefusal
-from app.upstream.client import MAX_CONNECTIONS, Asking, Kept, Upstream
+from app.upstream.call import Asking, Kept
+from app.upstream.client import MAX_CONNECTIONS, Upstream
 
 __all__ = ["MAX_CONNECTIONS", "Answer", "Asking", "Kept", "Upstream", "UpstreamRefusal"]

@@ -6,11 +6,10 @@ asked. Once an answer has begun nothing is asked again.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Coroutine, Mapping, Set
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import aiohttp
 
@@ -22,9 +21,9 @@ from app.members import with_members
 from app.models.latency import kind_of
 from app.secret_values import Deployment
 from app.settings import DeploymentRouting
-from app.telemetry import RequestRecord
 from app.upstream import retries
-from app.upstream.answers import Answer, UpstreamRefusal, checked, error_code, read_body
+from app.upstream.answers import Answer, UpstreamRefusal, error_code, read_body
+from app.upstream.call import Asking, Call, Kept, Reply, TooSlowError, finish, request_headers
 from app.upstream.retries import FALLBACKS_PER_REQUEST, RetryBudget
 from app.upstream.routes import Route, Routes
 from app.upstream.standings import Standings
@@ -34,73 +33,8 @@ MAX_CONNECTIONS = 1000
 CONNECT_TIMEOUT_S = 5.0
 IDLE_CONNECTION_S = 30.0
 
-FORWARDED_REQUEST_HEADERS = (b"openai-beta", b"x-client-request-id")
-_IDEMPOTENCY_KEY = b"idempotency-key"
-_PASSED_ON = frozenset((*FORWARDED_REQUEST_HEADERS, _IDEMPOTENCY_KEY))
-
 _FAILURES = (TimeoutError, aiohttp.ClientError, OSError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
-
-class Asking(Protocol):
-    """Whom a call is made for: an Exchange, or what stands for several. `record` is told how it went."""
-
-    @property
-    def record(self) -> RequestRecord: ...
-    def header(self, name: bytes) -> str | None: ...
-    def has_any(self, names: Set[bytes]) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a call for files and batches has of its own, which one account keeps: content_type of its body."""
-
-    content_type: str = "application/json"
-
-
-@dataclass(slots=True)
-class _Call:
-    """What is asked. began: of the loop's clock. within_s: for all attempts together. kept: by the first
-    deployment alone; None: any may answer."""
-
-    method: str
-    path: str
-    body: bytes | None
-    stream: bool
-    chain: Chain | None
-    exchange: Asking
-    began: float
-    within_s: float
-    kept: Kept | None = None
-
-    @property
-    def deadline(self) -> float:
-        return self.began + self.within_s
-
-    @property
-    def model(self) -> str:
-        return self.exchange.record.model or ""
-
-    def patience_s(self) -> float | None:
-        """How long the model may take to begin before the next one is asked, None: no such bound."""
-        return self.chain.first_byte_within_s if self.chain is not None and self.chain.following else None
-
-
-class _TooSlow(Exception):  # noqa: N818 (nobody is told)
-    """The model did not begin its answer in time, and another is to be asked."""
-
-
-@dataclass(slots=True)
-class _Reply:
-    """An answer that has begun. body: of a failure, which was read to its end already."""
-
-    response: aiohttp.ClientResponse
-    route: Route
-    body: bytes | None = None
-
-    async def answer(self) -> Answer:
-        body = await read_body(self.response) if self.body is None else self.body
-        return checked(self.response, body, self.route.deployment.key)
 
 
 class Upstream:
@@ -163,7 +97,7 @@ class Upstream:
         """
         call = self._call(method, path, exchange, body, chain, within_s)
         call.kept = kept
-        reply: _Reply | None = None
+        reply: Reply | None = None
         try:
             with self._bounded(call):
                 reply = await self._send(call)
@@ -171,7 +105,7 @@ class Upstream:
         except _FAILURES as failure:
             raise self._refusal(failure, call) from None
         finally:
-            _finish(call, reply)
+            finish(call, reply)
 
     async def models(self, exchange: Asking) -> list[str]:
         """Ids of the models that the upstream lists. Raises ApiError when it lists none."""
@@ -199,7 +133,7 @@ class Upstream:
         before the body does.
         """
         call = self._call("POST", path, exchange, body, chain, within_s, stream=True)
-        reply: _Reply | None = None
+        reply: Reply | None = None
         try:
             with self._bounded(call):
                 reply = await self._send(call)
@@ -211,14 +145,14 @@ class Upstream:
         except _FAILURES as failure:
             raise self._refusal(failure, call) from None
         finally:
-            _finish(call, reply)
+            finish(call, reply)
 
     @asynccontextmanager
     async def download(self, path: str, exchange: Asking) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Calls for a file's content, which is no JSON. Raises as `stream` does."""
         call = self._call("GET", path, exchange, None, None, None)
         call.kept = Kept()
-        reply: _Reply | None = None
+        reply: Reply | None = None
         try:
             with self._bounded(call):
                 reply = await self._send(call)
@@ -228,7 +162,7 @@ class Upstream:
         except _FAILURES as failure:
             raise self._refusal(failure, call) from None
         finally:
-            _finish(call, reply)
+            finish(call, reply)
 
     def _call(
         self,
@@ -240,16 +174,16 @@ class Upstream:
         within_s: float | None,
         *,
         stream: bool = False,
-    ) -> _Call:
+    ) -> Call:
         within_s = self._longest_s if within_s is None else min(within_s, self._longest_s)
-        return _Call(method, path, body, stream, chain, exchange, asyncio.get_running_loop().time(), within_s)
+        return Call(method, path, body, stream, chain, exchange, asyncio.get_running_loop().time(), within_s)
 
-    def _bounded(self, call: _Call) -> AbstractContextManager[None]:
+    def _bounded(self, call: Call) -> AbstractContextManager[None]:
         if call.within_s == self._longest_s:
             return self._deadlines.within()
         return Deadlines(call.within_s).within()
 
-    def _refusal(self, failure: Exception, call: _Call) -> ApiError:
+    def _refusal(self, failure: Exception, call: Call) -> ApiError:
         match failure:
             case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
                 return errors.upstream_unreachable()
@@ -261,7 +195,7 @@ class Upstream:
                 # The request was on its way: unlike an upstream out of reach, this one may have charged it.
                 return errors.upstream_cut()
 
-    async def _send(self, call: _Call) -> _Reply:
+    async def _send(self, call: Call) -> Reply:
         self._budget.request_began()
         if call.chain is not None:
             self._fallbacks.request_began()
@@ -280,7 +214,7 @@ class Upstream:
                     raise
                 route = following
                 continue
-            except _TooSlow:
+            except TooSlowError:
                 call = self._ask_next_model(call)
                 route, tried = self._routes.pick(kind=self._kind(call)) or route, []
                 continue
@@ -308,7 +242,7 @@ class Upstream:
                 return reply
             route = following
 
-    async def _ask(self, call: _Call, route: Route) -> _Reply:
+    async def _ask(self, call: Call, route: Route) -> Reply:
         """One attempt; a failure that the upstream told is read, so that its connection serves again."""
         if self._session is None:
             raise RuntimeError("open() comes first")
@@ -322,7 +256,7 @@ class Upstream:
             call.method,
             route.url + call.path,
             data=call.body,
-            headers=_request_headers(call, route.deployment.key),
+            headers=request_headers(call, route.deployment.key),
             allow_redirects=False,
         )
         patience_s = call.patience_s()
@@ -336,45 +270,45 @@ class Upstream:
             response.close()
         elif response.status == 429 or response.status >= 500:
             try:
-                return _Reply(response, route, await read_body(response))
+                return Reply(response, route, await read_body(response))
             finally:
                 response.close()
-        return _Reply(response, route)
+        return Reply(response, route)
 
     async def _begun(
-        self, call: _Call, asking: Coroutine[Any, Any, aiohttp.ClientResponse], patience_s: float
+        self, call: Call, asking: Coroutine[Any, Any, aiohttp.ClientResponse], patience_s: float
     ) -> aiohttp.ClientResponse:
-        """The answer, once it has begun. Raises _TooSlow when another model is to be asked instead."""
+        """The answer, once it has begun. Raises TooSlowError when another model is to be asked instead."""
         task = asyncio.ensure_future(asking)
         try:
             done, _ = await asyncio.wait({task}, timeout=patience_s)
             if not done and self._fallbacks.take():
                 self._give_up(call, patience_s)
-                raise _TooSlow
+                raise TooSlowError
             return await task
         finally:
             # When it was given up, or the client has left: its connection goes, which stops the work.
             task.cancel()
 
-    def _measure(self, call: _Call, route: Route, after_s: float) -> None:
+    def _measure(self, call: Call, route: Route, after_s: float) -> None:
         self._routes.began(route, self._kind(call), after_s)
         if call.chain is not None:
             self._standings.latencies.began(call.model, _model_kind(call), after_s)
 
-    def _give_up(self, call: _Call, after_s: float) -> None:
+    def _give_up(self, call: Call, after_s: float) -> None:
         """Too slow is a failure, and it took at least as long as it was given."""
         if call.chain is not None:
             call.chain.given_up += ((call.model, after_s),)
         self._standings.failed(call.model)
         self._standings.latencies.began(call.model, _model_kind(call), after_s)
 
-    def _kind(self, call: _Call) -> str:
+    def _kind(self, call: Call) -> str:
         """What the latency of deployments is compared by."""
         return f"{call.model} {_model_kind(call)}" if self._routes.measured else ""
 
     async def _next(
         self,
-        call: _Call,
+        call: Call,
         tried: list[Route],
         headers: Mapping[str, str] | None = None,
         *,
@@ -395,7 +329,7 @@ class Upstream:
         await asyncio.sleep(pause_s)
         return self._routes.pick() if call.kept is None else self._routes.first()
 
-    async def _next_key(self, call: _Call, route: Route, tried: list[Route]) -> Route:
+    async def _next_key(self, call: Call, route: Route, tried: list[Route]) -> Route:
         """Another key after one was refused, which is not charged. Raises ApiError when there is none."""
         self._routes.refuse(route)
         # Perhaps the key was rotated just now.
@@ -405,7 +339,7 @@ class Upstream:
             raise errors.openai_key_refused()
         return following
 
-    def _ask_next_model(self, call: _Call) -> _Call:
+    def _ask_next_model(self, call: Call) -> Call:
         """The call to the next model of its chain, which there is."""
         chain = call.chain
         assert chain is not None  # noqa: S101
@@ -415,33 +349,5 @@ class Upstream:
         return replace(call, body=body)
 
 
-def _model_kind(call: _Call) -> str:
+def _model_kind(call: Call) -> str:
     return kind_of(call.path, stream=call.stream)
-
-
-def _finish(call: _Call, reply: _Reply | None) -> None:
-    if reply is not None and reply.response.connection is not None:
-        # What was read to its end has given its connection back already. Otherwise the connection goes:
-        # that is what stops the upstream's work.
-        reply.response.close()
-    elapsed_s = asyncio.get_running_loop().time() - call.began
-    call.exchange.record.upstream_ms = round(elapsed_s * 1000, 3)
-
-
-def _request_headers(call: _Call, key: str) -> dict[str, str]:
-    exchange = call.exchange
-    headers = {"Authorization": f"Bearer {key}"}
-    if call.body is not None:
-        headers["Content-Type"] = "application/json" if call.kept is None else call.kept.content_type
-    if not exchange.has_any(_PASSED_ON):
-        return headers
-    for name in FORWARDED_REQUEST_HEADERS:
-        value = exchange.header(name)
-        if value is not None and value.isascii() and value.isprintable():
-            headers[name.decode()] = value
-    idempotency_key = exchange.header(_IDEMPOTENCY_KEY)
-    if idempotency_key is not None:
-        # All projects share one upstream key, and one project's answer must not be replayed to another.
-        scoped = f"{exchange.record.project_id}\0{idempotency_key}".encode()
-        headers["idempotency-key"] = hashlib.sha256(scoped).hexdigest()
-    return headers
