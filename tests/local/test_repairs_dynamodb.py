@@ -74,3 +74,59 @@ def test_a_transaction_that_fails_changes_nothing(aws: LocalAws, table: str) -> 
     assert read(aws, table, "new") is None
     assert read(aws, table, "there") == address("there")
     assert read(aws, table, "total")["n"]["N"] == "1"
+
+
+@pytest.mark.parametrize("index", [None, "by-owner"])
+def test_a_query_gives_its_partition_in_order_page_by_page(
+    aws: LocalAws, unique: str, index: str | None
+) -> None:
+    partition, sort = ("pk", "sk") if index is None else ("owner", "made")
+    aws.call(
+        "dynamodb",
+        "create_table",
+        TableName=unique,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "owner", "made")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-owner",
+                "KeySchema": [
+                    {"AttributeName": "owner", "KeyType": "HASH"},
+                    {"AttributeName": "made", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for number in reversed(range(20)):
+        item = {
+            "pk": f"p{number % 2}",
+            "sk": f"{number:02}",
+            "owner": f"p{number % 2}",
+            "made": f"{number:02}",
+        }
+        aws.call(
+            "dynamodb", "put_item", TableName=unique, Item={name: {"S": text} for name, text in item.items()}
+        )
+    aws.call("dynamodb", "put_item", TableName=unique, Item=address("without-an-owner"))
+    found: list[str] = []
+    start: dict[str, Any] = {} if index is None else {"IndexName": index}
+    while True:
+        page = aws.call(
+            "dynamodb",
+            "query",
+            TableName=unique,
+            KeyConditionExpression="#p = :p AND #s > :s",
+            ExpressionAttributeNames={"#p": partition, "#s": sort},
+            ExpressionAttributeValues={":p": {"S": "p1"}, ":s": {"S": "03"}},
+            Limit=3,
+            **start,
+        )
+        found += [item[sort]["S"] for item in page["Items"]]
+        if "LastEvaluatedKey" not in page:
+            break
+        start["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    assert found == ["05", "07", "09", "11", "13", "15", "17", "19"]
