@@ -85,11 +85,14 @@ def _of_one_partition(query: Callable[..., Any]) -> Callable[..., Any]:
         if bound.get("index_name") is None:
             _in_query.items = list(table.items.get(hash_key, {}).values()) if table.range_key_attr else None
         else:
-            _in_query.items = [
-                item
-                for item in _unsorted(table)
-                if all(name in item.attrs and item.attrs[name] == value for name, value in conditions)
-            ]
+            _in_query.items = _unsorted(table)
+            for name, wanted in conditions:
+                # moto's own comparison casts both sides, which takes ten times as long.
+                _in_query.items = [
+                    item
+                    for item in _in_query.items
+                    if (found := item.attrs.get(name)) is not None and found.value == wanted.value
+                ]
         try:
             return query(table, *arguments, **named)
         finally:
