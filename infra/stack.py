@@ -204,7 +204,7 @@ def state(config: StackConfig, base: Foundation) -> State:
             bucket_name=storage.bucket_name,
             bucket_arn=storage.bucket_arn,
         ),
-        base.on_aws,
+        base.lasting,
     )
     cache = Cache(
         "cache",

@@ -76,8 +76,8 @@ def test_a_preview_creates_nothing(plugin: Any, aws: LocalAws) -> None:
 
 def test_a_type_that_nobody_handles_is_named_to_the_engine(plugin: Any) -> None:
     with pytest.raises(grpc.RpcError) as refused:
-        create(plugin, "aws:sqs/queue:Queue", "jobs", {})
-    assert "local AWS does not know the resource type aws:sqs/queue:Queue" in str(refused.value)
+        create(plugin, "aws:mq/broker:Broker", "jobs", {})
+    assert "local AWS does not know the resource type aws:mq/broker:Broker" in str(refused.value)
 
 
 def test_a_deleted_secret_waits_out_its_recovery_window(plugin: Any, aws: LocalAws, unique: str) -> None:
@@ -110,14 +110,14 @@ def test_without_the_pulumi_command_the_refusal_says_so(
 def test_a_failed_update_tells_its_errors_and_not_their_consequences() -> None:
     log = """Diagnostics:
   aws:sqs:Queue (jobs):
-    error: local AWS does not know the resource type aws:sqs/queue:Queue
+    error: local AWS does not know the resource type aws:mq/broker:Broker
 
   pulumi:pulumi:Stack (openai-gateway-staging):
     error: update failed
     error: Program failed with an unhandled exception:
     Traceback (most recent call last):
 """
-    assert complaint(log) == "error: local AWS does not know the resource type aws:sqs/queue:Queue"
+    assert complaint(log) == "error: local AWS does not know the resource type aws:mq/broker:Broker"
     assert complaint("error: unknown flag: --event-log") == "error: unknown flag: --event-log"
 
 
