@@ -113,9 +113,9 @@ def test_an_alarm_is_charged_for_each_metric_it_looks_at() -> None:
 
 
 def test_a_type_that_nobody_priced_is_named(staging: StackGraph) -> None:
-    stray = Resource("aws:sqs/queue:Queue", "stray", {})
+    stray = Resource("aws:mq/broker:Broker", "stray", {})
     assert estimate([*staging.resources, stray], prices_of("us-east-1"), Traffic()).unpriced == [
-        "Queue stray"
+        "Broker stray"
     ]
 
 

@@ -24,14 +24,16 @@ def test_every_price_is_a_positive_amount_in_text() -> None:
 def test_what_is_second_hand_is_a_price_and_says_whose() -> None:
     data = prices_of("us-east-1").data
     assert set(data["second_hand"]) <= set(data["prices"])
-    assert all(source.startswith(("AWS", "Infracost, ")) for source in data["second_hand"].values())
+    assert all(
+        source.startswith(("AWS", "Cloudburn, ", "Infracost, ")) for source in data["second_hand"].values()
+    )
 
 
 def test_the_provenance_names_source_date_and_what_was_not_read() -> None:
     line = prices_of("us-east-1").provenance
     assert "AWS Price List" in line
     assert "2026-10-02" in line
-    assert "13 of 25" in line
+    assert "14 of 26" in line
     assert "`second_hand` in offline/prices.yaml" in line
     assert "us-west-1's own prices" not in line
     assert "us-west-1's own prices were not read there" in prices_of("us-west-1").provenance
