@@ -99,7 +99,7 @@ class Surroundings:
 
     def environment(self, upstream_url: str) -> dict[str, str]:
         return {
-            **parts.environment(self.aws, self.valkey.port, upstream_url),
+            **parts.environment(self.aws, self.valkey.port, upstream_url, self.aws.new_queue()),
             "AWS_ENDPOINT_URL_DYNAMODB": self.answering.dynamodb_url,
             "GATEWAY_PING_INTERVAL_S": "15",
         }

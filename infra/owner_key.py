@@ -1,7 +1,7 @@
 """The first owner's admin key: `python -m infra.owner_key show|rotate|reopen --stack staging`.
 
-`show` prints it, `rotate` makes another that is let in instead, at once. Both end when an owner has taken
-over; `reopen` lets a new one in even then, for an organization that nobody can get into any more.
+`show` prints it, once. `rotate` makes another that is let in instead, at once, and prints that. Both end when
+an owner has taken over; `reopen` lets a new one in even then, for an organization that nobody can get into.
 """
 
 import argparse
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.admin.bootstrap import first_showing
+from app.admin.issue import DEFAULT_ORGANIZATION_ID
 from app.keys import ADMIN_KEY_PREFIX, random_key
 from infra.seed import SeedError, admit_owner, stack_outputs
 
@@ -19,9 +21,14 @@ TAKEN_OVER = (
     "is none who can, run: python -m infra.owner_key reopen --stack <stack>"
 )
 
+SHOWN = (
+    "the key has been printed before, and is printed once. If it is lost, or it was not you who printed it, "
+    "make another that takes its place: python -m infra.owner_key rotate --stack <stack>"
+)
+
 
 def owner_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> str:
-    """The key that lets the first owner in. what: show, rotate or reopen; outputs: the stack's.
+    """The key that lets the first owner in, to be used. what: show, rotate or reopen; outputs: the stack's.
 
     Raises SeedError when an owner has taken over, and botocore's errors when AWS refuses.
     """
@@ -47,6 +54,14 @@ def owner_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> 
     return vault.get_secret_value(SecretId=arn)["SecretString"]
 
 
+def printed_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> str:
+    """The same, to be printed. Raises SeedError also when the key has been printed before."""
+    key = owner_key(session, outputs, what)
+    if not first_showing(session.client("dynamodb"), outputs["table_name"], DEFAULT_ORGANIZATION_ID):
+        raise SeedError(SHOWN)
+    return key
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.owner_key", description=__doc__)
@@ -55,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         outputs = stack_outputs(given.stack)
-        key = owner_key(boto3.Session(region_name=outputs["region"]), outputs, given.what)
+        key = printed_key(boto3.Session(region_name=outputs["region"]), outputs, given.what)
     except (SeedError, BotoCoreError, ClientError) as error:
         print(f"owner_key: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 USER_ID = "user-bootstrap"
 CLOSED_AT = "bootstrap_closed_at"
+SHOWN_AT = "key_shown_at"
 ATTEMPTS = 3
 
 
@@ -48,6 +49,25 @@ def admit(
         writes = _writes(pepper, key, organization_id, organization, user)
         try:
             write(client, table_name, writes)
+        except client.exceptions.TransactionCanceledException:
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            break
+    return True
+
+
+def first_showing(client: "DynamoDBClient", table_name: str, organization_id: str) -> bool:
+    """Whether the key that is let in may be shown, which it may once: of two who ask, one.
+
+    Another key that takes its place may be shown again. Raises what the boto3 client raises.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        user = read(client, table_name, bootstrap_address(organization_id))
+        if user is None or SHOWN_AT in user:
+            return False
+        try:
+            write(client, table_name, [Update(user, {**user, SHOWN_AT: items.now()})])
         except client.exceptions.TransactionCanceledException:
             if attempt == ATTEMPTS:
                 raise
@@ -89,6 +109,6 @@ def _writes(
         writes.append(Create(fresh))
         events.insert(0, Event("user.added", USER_ID, {"data": {"role": items.OWNER}}))
     else:
-        writes += [Update(user, {**user, "key_hash": fresh["key_hash"]})]
+        writes += [Update(user, {**user, "key_hash": fresh["key_hash"], SHOWN_AT: None})]
         writes += [Forget(admin_key_address(user["key_hash"]))]
     return [*writes, *(Create(entry(organization_id, OPERATOR, event)) for event in events)]

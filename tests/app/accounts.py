@@ -5,7 +5,8 @@ import json
 import secrets
 import struct
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,13 @@ from tests.servers import ValkeyServer, until
 MODEL = "gpt-4o-mini"
 PRICES = Prices({})
 
+_PROJECTS: defaultdict[str, set[str]] = defaultdict(set)
+"""Of organizations that tests made."""
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
 
 @dataclass
 class Account:
@@ -36,8 +44,10 @@ class Account:
     organization_id: str = field(default_factory=lambda: f"org-{secrets.token_hex(4)}")
     project_id: str = field(default_factory=lambda: f"proj_{secrets.token_hex(4)}")
     key: str = field(init=False, repr=False)
+    _made_on: str = field(init=False, repr=False, default_factory=_today)
 
     def __post_init__(self) -> None:
+        _PROJECTS[self.organization_id].add(self.project_id)
         self.key = issue(
             self.aws.client("dynamodb"),
             TABLE,
@@ -75,21 +85,19 @@ class Account:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """What the table has of this organization's requests, by request id."""
-        pages = (
-            self.aws.client("dynamodb")
-            .get_paginator("scan")
-            .paginate(
+        found = [item for project_id in _PROJECTS[self.organization_id] for item in self._records(project_id)]
+        return {item["request_id"]: item for item in found}
+
+    def _records(self, project_id: str) -> Iterator[dict[str, Any]]:
+        query = self.aws.client("dynamodb").get_paginator("query")
+        for date in sorted({self._made_on, _today()}):
+            pages = query.paginate(
                 TableName=TABLE,
-                ConsistentRead=True,
-                FilterExpression="begins_with(pk, :pk) AND organization_id = :organization_id",
-                ExpressionAttributeValues={
-                    ":pk": {"S": "REQUEST#"},
-                    ":organization_id": {"S": self.organization_id},
-                },
+                IndexName="gsi1",
+                KeyConditionExpression="gsi1pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": f"USAGE#{project_id}#{date}"}},
             )
-        )
-        items = [_plain(item) for page in pages for item in page["Items"]]
-        return {item["request_id"]: item for item in items}
+            yield from (_plain(item) for page in pages for item in page["Items"])
 
     def recorded(self, count: int, within_s: float = 20.0) -> dict[str, dict[str, Any]]:
         """The same, once there are so many."""

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import secrets
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,13 +13,11 @@ from typing import Any
 import boto3
 import openai
 import pytest
-from moto.server import ThreadedMotoServer
 
 from app.admin.issue import issue
 from app.valkey import Valkey
-from local.aws.repairs.dynamodb import repair as repair_dynamodb
 from tests.app.leaks import secrets_in
-from tests.servers import Program, ValkeyServer, running
+from tests.servers import READY_WITHIN_S, Program, ValkeyServer, running, until
 
 REGION = "us-east-1"
 TABLE = "gateway-table"
@@ -47,7 +46,6 @@ class Aws:
     endpoint_url: str
     openai_secret_arn: str
     cache_secret_arn: str
-    knowledge_queue_url: str
 
     def client(self, service: str) -> Any:
         return _client(service, self.endpoint_url)
@@ -70,6 +68,11 @@ class Aws:
         given = {} if value is None else {"SecretString": value}
         arn: str = client.create_secret(Name=name, **given)["ARN"]
         return arn
+
+    def new_queue(self, **attributes: str) -> str:
+        name = f"queue-{secrets.token_hex(4)}"
+        url: str = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url
 
 
 @dataclass
@@ -113,6 +116,7 @@ class Gateway:
     url: str
     port: int
     key: str = field(repr=False)
+    knowledge_queue_url: str
 
     def sdk(self, key: str | None = None, **options: Any) -> openai.OpenAI:
         """The official SDK, which retries nothing unless told to."""
@@ -133,7 +137,7 @@ def valkey() -> Iterator[ValkeyServer]:
 
 def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
     """Makes the gateway's table and secrets."""
-    local = Aws(endpoint_url, "", "", "")
+    local = Aws(endpoint_url, "", "")
     local.client("dynamodb").create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -156,18 +160,16 @@ def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
     local.cache_secret_arn = local.new_secret(
         json.dumps({"username": valkey.username, "password": valkey.password})
     )
-    local.knowledge_queue_url = local.client("sqs").create_queue(QueueName="knowledge")["QueueUrl"]
     return local
 
 
 @pytest.fixture(scope="session")
-def aws(valkey: ValkeyServer) -> Iterator[Aws]:
-    repair_dynamodb()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield prepare(f"http://{host}:{port}", valkey)
-    server.stop()
+def aws(valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """A process of its own: in this one it would take turns with whatever waits for it."""
+    ready_file = tmp_path_factory.mktemp("aws") / "port"
+    with running("local.aws.server", str(ready_file)):
+        port = until(lambda: ready_file.exists() and ready_file.read_text(), READY_WITHIN_S, "local AWS")
+        yield prepare(f"http://127.0.0.1:{port}", valkey)
 
 
 @pytest.fixture(scope="session")
@@ -184,7 +186,7 @@ def stand_in(_stand_in_process: StandIn) -> StandIn:
     return _stand_in_process
 
 
-def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, str]:
+def environment(aws: Aws, valkey_port: int, openai_base_url: str, knowledge_queue_url: str) -> dict[str, str]:
     """What a container of the gateway is given."""
     return {
         "GATEWAY_ENVIRONMENT": "staging",
@@ -198,7 +200,7 @@ def environment(aws: Aws, valkey_port: int, openai_base_url: str) -> dict[str, s
         "GATEWAY_CACHE_SECRET_ARN": aws.cache_secret_arn,
         "GATEWAY_OPENAI_SECRET_ARN": aws.openai_secret_arn,
         "GATEWAY_ALERT_TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:alerts",
-        "GATEWAY_KNOWLEDGE_QUEUE_URL": aws.knowledge_queue_url,
+        "GATEWAY_KNOWLEDGE_QUEUE_URL": knowledge_queue_url,
         "GATEWAY_OPENAI_BASE_URL": openai_base_url,
         "GATEWAY_KEY_PEPPER": PEPPER,
         "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
@@ -235,16 +237,18 @@ StartGateway = Callable[..., AbstractContextManager[Gateway]]
 def start_gateway(aws: Aws, valkey: ValkeyServer, _stand_in_process: StandIn) -> StartGateway:
     """Starts a gateway of its own; named arguments replace variables of its environment.
 
-    Whatever it writes in its life is searched for secrets at its end.
+    Whatever it writes in its life is searched for secrets at its end. Its queue is its own as well: one that
+    is killed may yet be handed a message, which another would wait for.
     """
 
     @contextlib.contextmanager
     def start(**variables: str) -> Iterator[Gateway]:
-        given = environment(aws, valkey.port, f"{_stand_in_process.url}/v1")
+        queue_url = variables.get("GATEWAY_KNOWLEDGE_QUEUE_URL") or aws.new_queue()
+        given = environment(aws, valkey.port, f"{_stand_in_process.url}/v1", queue_url)
         # As in the container, whose file system is read-only.
         with running("app", environment={**given, **variables}, writes_files=False) as program:
             port = program.said("serving")["port"]
-            yield Gateway(program, f"http://127.0.0.1:{port}", port, aws.new_key())
+            yield Gateway(program, f"http://127.0.0.1:{port}", port, aws.new_key(), queue_url)
         assert secrets_in(program.everything()) == []
 
     return start

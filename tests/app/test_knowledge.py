@@ -47,10 +47,10 @@ def account(aws: Aws) -> Account:
 
 
 @pytest.fixture(scope="module")
-def bucket(aws: Aws) -> str:
-    """A bucket that tells the gateways' queue of what is below knowledge/."""
+def bucket(aws: Aws, gateway: Gateway) -> str:
+    """A bucket that tells the gateway's queue of what is below knowledge/."""
     sqs, s3 = aws.client("sqs"), aws.client("s3")
-    attributes = sqs.get_queue_attributes(QueueUrl=aws.knowledge_queue_url, AttributeNames=["QueueArn"])
+    attributes = sqs.get_queue_attributes(QueueUrl=gateway.knowledge_queue_url, AttributeNames=["QueueArn"])
     s3.create_bucket(Bucket="knowledge")
     queue: Any = {
         "QueueArn": attributes["Attributes"]["QueueArn"],
@@ -100,32 +100,27 @@ def test_an_object_of_a_project_that_shares_invalidates_what_is_shared(
 
 @pytest.mark.usefixtures("stand_in")
 def test_what_cannot_be_read_is_said_and_stays_in_the_queue(gateway: Gateway, aws: Aws) -> None:
-    aws.client("sqs").send_message(QueueUrl=aws.knowledge_queue_url, MessageBody="not from S3")
+    aws.client("sqs").send_message(QueueUrl=gateway.knowledge_queue_url, MessageBody="not from S3")
     gateway.program.said("knowledge_unreadable")
     attributes = aws.client("sqs").get_queue_attributes(
-        QueueUrl=aws.knowledge_queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+        QueueUrl=gateway.knowledge_queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
     )
     assert attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
-    aws.client("sqs").purge_queue(QueueUrl=aws.knowledge_queue_url)
+    aws.client("sqs").purge_queue(QueueUrl=gateway.knowledge_queue_url)
 
 
 def test_queue_gone_or_slow_requests_go_on_and_it_is_read_again_afterwards(
     start_gateway: StartGateway, stand_in: StandIn, account: Account
 ) -> None:
-    queue_url = account.aws.client("sqs").create_queue(QueueName="of-its-own")["QueueUrl"]
     relay = Relay(int(account.aws.endpoint_url.rpartition(":")[2]))
-    surroundings = {
-        "GATEWAY_KNOWLEDGE_QUEUE_URL": queue_url,
-        "AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{relay.port}",
-    }
     relay.refuse()
-    with start_gateway(**surroundings) as cut_off:
+    with start_gateway(AWS_ENDPOINT_URL_SQS=f"http://127.0.0.1:{relay.port}") as cut_off:
         cut_off.program.said("knowledge_waits")
         began = time.monotonic()
         assert status(ask(cut_off, account.key, x_cache_namespace="docs")) == "miss"
         assert time.monotonic() - began < 1
         body = notice(f"knowledge/{account.project_id}/docs/news")
-        account.aws.client("sqs").send_message(QueueUrl=queue_url, MessageBody=body)
+        account.aws.client("sqs").send_message(QueueUrl=cut_off.knowledge_queue_url, MessageBody=body)
         relay.restore()
         until(lambda: is_forgotten(cut_off, account, "docs"), 10.0, "the invalidation")
     relay.close()
@@ -135,9 +130,7 @@ def test_queue_gone_or_slow_requests_go_on_and_it_is_read_again_afterwards(
 def test_cache_gone_the_message_waits_until_it_is_back(
     start_gateway: StartGateway, valkey: ValkeyServer, stand_in: StandIn, account: Account
 ) -> None:
-    queue_url = account.aws.client("sqs").create_queue(
-        QueueName="waits", Attributes={"VisibilityTimeout": "1"}
-    )["QueueUrl"]
+    queue_url = account.aws.new_queue(VisibilityTimeout="1")
     relay = Relay(valkey.port)
     with start_gateway(
         GATEWAY_KNOWLEDGE_QUEUE_URL=queue_url, GATEWAY_CACHE_URL=f"redis://127.0.0.1:{relay.port}"

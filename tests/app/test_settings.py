@@ -14,8 +14,8 @@ SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:name-AbCdEf"
 @pytest.fixture
 def good(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     queue_url = "https://sqs.us-east-1.amazonaws.com/123456789012/knowledge"
-    local = Aws("http://127.0.0.1:1", SECRET_ARN, SECRET_ARN, queue_url)
-    for name, value in environment(local, 6379, "https://api.openai.com/v1/").items():
+    local = Aws("http://127.0.0.1:1", SECRET_ARN, SECRET_ARN)
+    for name, value in environment(local, 6379, "https://api.openai.com/v1/", queue_url).items():
         monkeypatch.setenv(name, value)
     return monkeypatch
 

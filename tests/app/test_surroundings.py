@@ -41,7 +41,8 @@ datetime.datetime = Skewed
 def with_a_full_disk(aws: Aws, valkey: ValkeyServer, stand_in: StandIn) -> Iterator[Gateway]:
     """A gateway whose every write to its log fails, and that may not write any file."""
     port = free_port()
-    given = environment(aws, valkey.port, f"{stand_in.url}/v1")
+    queue_url = aws.new_queue()
+    given = environment(aws, valkey.port, f"{stand_in.url}/v1", queue_url)
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
@@ -57,7 +58,8 @@ def with_a_full_disk(aws: Aws, valkey: ValkeyServer, stand_in: StandIn) -> Itera
         )
     try:
         until(lambda: accepts(port), 20, "the gateway")
-        yield Gateway(process, f"http://127.0.0.1:{port}", port, aws.new_key())  # type: ignore[arg-type]
+        url = f"http://127.0.0.1:{port}"
+        yield Gateway(process, url, port, aws.new_key(), queue_url)  # type: ignore[arg-type]
     finally:
         process.kill()
         process.wait()

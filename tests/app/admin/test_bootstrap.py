@@ -1,13 +1,14 @@
 """The first owner's key: let in by its hash, replaced by a rotation, ended when a person has become owner."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
 import pytest
 
 from app.admin import items
-from app.admin.bootstrap import USER_ID, admit, bootstrap_address, closing
+from app.admin.bootstrap import USER_ID, admit, bootstrap_address, closing, first_showing
 from app.admin.issue import issue, read, write
 from app.admin.layout import organization_address
 from app.admin.writes import Create
@@ -119,3 +120,16 @@ def test_the_table_does_not_hold_the_key(aws: Aws, organization_id: str) -> None
     key = random_key(ADMIN_KEY_PREFIX)
     let_in(aws, organization_id, key)
     assert key not in repr(aws.client("dynamodb").scan(TableName=TABLE)["Items"])
+
+
+def test_it_may_be_shown_once_by_whichever_of_many_who_ask(aws: Aws, organization_id: str) -> None:
+    client = aws.client("dynamodb")
+    for _ in range(2):
+        let_in(aws, organization_id, random_key(ADMIN_KEY_PREFIX))
+        with ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(lambda _: first_showing(client, TABLE, organization_id), range(8)))
+        assert sorted(told) == [False] * 7 + [True]
+
+
+def test_what_is_not_let_in_is_not_shown(aws: Aws, organization_id: str) -> None:
+    assert not first_showing(aws.client("dynamodb"), TABLE, organization_id)
