@@ -1,7 +1,8 @@
 """Tells people, through SNS, that a project or organization has passed a threshold; once a month each.
 
 Off the way of requests: the ledger calls it with what has come into the table, and the month's total there
-decides. Who tells is decided in the table as well, so two replicas do not both.
+decides. Who tells is decided in the table as well, so two replicas do not both. Every replica that has seen a
+threshold passed looks again until it was told: whoever claimed it may fail, or be gone.
 Item: `SPEND#<organization>#<month>` / `ALERT#<scope>#<threshold>`.
 
 SNS tells those who subscribe to the stack's topic. The recipients of an alert are named in its text, and in
@@ -23,10 +24,11 @@ from app.ledger_record import UsageRecord, totals_address
 from app.ledger_table import LedgerTable
 from app.owners import Owners
 from app.table import TableUnavailableError, answered
-from app.telemetry import log_event
+from app.telemetry import log_event, log_exception
 
 CLAIMED_FOR_S = 60
 PUBLISH_WITHIN_S = 3.0
+LOOK_AGAIN_EVERY_S = 15.0
 MAX_KNOWN = 10_000
 
 Alert = tuple[str, str, str, int]
@@ -49,7 +51,7 @@ class OwnersSource(Protocol):
 
 
 class Alerts:
-    """Thresholds of budgets. A failure to tell is made up for with the next usage of the same owner."""
+    """Thresholds of budgets. Between `open` and `close` what was not told is told later."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Alerts:
         table_name: str,
         sns: Sns,
         topic_arn: str,
+        look_again_every_s: float = LOOK_AGAIN_EVERY_S,
     ) -> None:
         self._owners = owners
         self._ledger = ledger
@@ -66,7 +69,31 @@ class Alerts:
         self._table_name = table_name
         self._sns = sns
         self._topic_arn = topic_arn
+        self._look_again_every_s = look_again_every_s
         self._known: set[Alert] = set()
+        # In the order in which they came; what is forgotten here comes again with its owner's next usage.
+        self._untold: dict[Alert, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        self._task = asyncio.create_task(self._look_again())
+
+    async def close(self) -> None:
+        """Stops looking; another replica, or the owner's next usage, sees to what was not told by now."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_again_every_s)
+            try:
+                for alert in list(self._untold):
+                    await self._tell(alert, await self._ledger.spent(*alert[:3]))
+            except TableUnavailableError as unavailable:
+                log_event("alert_waits", level="warning", reason=unavailable.reason)
+            except Exception as failure:
+                log_exception("alerts_failed", failure)
 
     async def notice(self, organization_id: str, records: Sequence[UsageRecord]) -> None:
         """Called with records that are in the table now."""
@@ -100,6 +127,8 @@ class Alerts:
                 await self._tell((organization_id, month, scope, threshold), spent)
 
     async def _tell(self, alert: Alert, spent: int) -> None:
+        if alert not in self._untold and len(self._untold) < MAX_KNOWN:
+            self._untold[alert] = None
         channel = await self._channel(alert)
         if await self._claim(alert):
             try:
@@ -111,6 +140,9 @@ class Alerts:
                 return
             await self._mark(alert, sent=True)
             log_event("alert_sent", organization_id=alert[0], scope=alert[2], threshold_micro_usd=alert[3])
+        elif not await self._is_sent(alert):
+            return
+        self._untold.pop(alert, None)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known.add(alert)
@@ -138,7 +170,7 @@ class Alerts:
         return Channel(tuple(dict.fromkeys(recipients)), next(filter(None, prefixes), ""))
 
     async def _claim(self, alert: Alert) -> bool:
-        """Whether it is this replica's to tell. One that was lost while it told is made up for."""
+        """Whether it is this replica's to tell, which it is for CLAIMED_FOR_S."""
         now = int(time.time())
         try:
             await answered(
@@ -159,6 +191,12 @@ class Alerts:
         except ClientError:
             return False
         return True
+
+    async def _is_sent(self, alert: Alert) -> bool:
+        answer = await answered(
+            self._dynamodb.get_item(TableName=self._table_name, Key=_address(alert), ConsistentRead=True)
+        )
+        return bool(answer.get("Item", {}).get("sent", {}).get("BOOL"))
 
     async def _mark(self, alert: Alert, *, sent: bool) -> None:
         await answered(

@@ -112,6 +112,8 @@ class Application:
             alerts = Alerts(
                 identity, ledger_table, dynamodb, settings.table_name, sns, settings.alert_topic_arn
             )
+            alerts.open()
+            closing.add("alerts", alerts.close)
             seeding = Seeding(valkey, ledger_table)
             ledger = Ledger(valkey, ledger_table, seeding, replica, alerts.notice)
             await ledger.open()

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from app.limits import NO_LIMITS, Limits
 from app.owners import Owners
 from tests.app.conftest import TABLE, Aws
 from tests.app.test_ledger_table import ledger_client, record
+from tests.servers import until
 
 
 class People:
@@ -23,9 +25,12 @@ class People:
         self.told: list[str] = []
         self.messages: list[dict[str, Any]] = []
         self.failing = False
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def publish(self, **request: Any) -> dict[str, Any]:
         await asyncio.sleep(0)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         if self.failing:
             raise EndpointConnectionError(endpoint_url="https://sns")
         self.told.append(request["Subject"])
@@ -91,6 +96,48 @@ async def test_thresholds(aws: Aws) -> None:
         for number in range(3, 6):
             await spend(number)
         assert len(people.told) == 2
+
+
+async def told_by(people: People, count: int) -> None:
+    await asyncio.to_thread(until, lambda: len(people.told) >= count, 10.0, "the alert")
+
+
+async def test_what_failed_to_be_told_is_told_later_without_any_more_usage(aws: Aws) -> None:
+    organization = f"org-{secrets.token_hex(4)}"
+    people = People()
+    people.failing = True
+    async with ledger_client(aws) as client:
+        table = LedgerTable(client, TABLE)
+        await table.begin_generation(organization, "g", "2026-11")
+        alerts = Alerts(OneOwner(), table, client, TABLE, people, "arn", look_again_every_s=0.05)
+        alerts.open()
+        records = [record(number, organization) for number in range(2)]
+        await table.write(organization, "g", records)
+        await alerts.notice(organization, records)
+        people.failing = False
+        await told_by(people, 1)
+        await alerts.close()
+
+
+async def test_what_another_replica_claimed_and_did_not_tell_is_told_by_one_that_saw_it(aws: Aws) -> None:
+    organization = f"org-{secrets.token_hex(4)}"
+    people, unheard = People(), People()
+    unheard.failing = True
+    async with ledger_client(aws) as client:
+        table = LedgerTable(client, TABLE)
+        await table.begin_generation(organization, "g", "2026-11")
+        gone = Alerts(OneOwner(), table, client, TABLE, unheard, "arn")
+        other = Alerts(OneOwner(), table, client, TABLE, people, "arn", look_again_every_s=0.05)
+        records = [record(number, organization) for number in range(2)]
+        await table.write(organization, "g", records)
+        unheard.meanwhile = lambda: other.notice(organization, records)
+        await gone.notice(organization, records)
+        assert people.told == [], "it was the other one's to tell"
+        other.open()
+        await told_by(people, 1)
+        await other.notice(organization, records)
+        await other.close()
+        assert len(people.told) == 1
 
 
 @pytest.mark.parametrize("organization", ["org-1", "org-ü", "org-" + "x" * 200])
