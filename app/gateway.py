@@ -254,7 +254,12 @@ async def _ask(
         if not hold.settled:
             record = exchange.record
             steps.admission.settle(
-                hold, record.usage, used=_may_be_charged(record), chunks=record.chunks, broken_off=True
+                hold,
+                record.usage,
+                used=_may_be_charged(record),
+                chunks=record.chunks,
+                silent_s=record.silent_s,
+                broken_off=True,
             )
 
 
@@ -346,7 +351,9 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
                     flight.close()
                 if events.done:
                     pings.stop()
-                    steps.admission.settle(hold, events.usage, used=True, chunks=events.chunks)
+                    steps.admission.settle(
+                        hold, events.usage, used=True, chunks=events.chunks, silent_s=events.silent_s
+                    )
                     whole = outlet.complete(passed)
                     kept = whole and request.answering == request.model
                     if flight.slot and kept and not events.failed and not events.shortened:
@@ -378,6 +385,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
         pings.stop()
         outlet.close()
         exchange.record.usage, exchange.record.chunks = events.usage, events.chunks
+        exchange.record.silent_s = events.silent_s
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
         if not exchange.ended:

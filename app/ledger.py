@@ -9,6 +9,7 @@ not answer, it is told again.
 import asyncio
 import contextlib
 import functools
+import random
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -165,7 +166,10 @@ class Ledger:
         mine: dict[str, list[Settlement]] = defaultdict(list)
         for settlement in self._pending.values():
             mine[settlement.organization_id].append(settlement)
-        for organization_id in sorted(visited | mine.keys()):
+        # In another order each time: one in trouble is in the way of those after it, but not always.
+        organizations = list(visited | mine.keys())
+        random.shuffle(organizations)
+        for organization_id in organizations:
             await script.sweep(self._valkey, organization_id, SWEPT_AT_ONCE)
             await self._hear(organization_id)
             await self._tell_again(organization_id, mine[organization_id])
@@ -299,8 +303,13 @@ class Ledger:
             acks = self._acks(organization_id, replica)
             await self._valkey.execute("RPUSH", acks, *request_ids)
             await self._valkey.execute("EXPIRE", acks, ACKS_KEPT_S)
-        if records:
+        if not records:
+            return
+        try:
             await self._notice(organization_id, records)
+        except Exception as failure:
+            # They are in the table: whoever is told of it must not keep them in the outbox.
+            log_exception("notice_failed", failure, organization_id=organization_id)
 
     @staticmethod
     def _acks(organization_id: str, replica: str) -> str:

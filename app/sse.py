@@ -6,6 +6,7 @@ standard, section "Server-sent events".
 """
 
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from app.usage import Usage, parse_usage
 
 PING = b": ping\n\n"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+SILENCE_S = 1.0
+"""No data for longer than this is more than the time from one token to the next."""
 
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -33,15 +36,23 @@ class EventStream(ABC):
     upstream said of it. chunks: how many events with data came, each about a token.
     """
 
-    __slots__ = ("_rest", "chunks", "done", "failed", "shortened", "usage")
+    __slots__ = ("_heard_at", "_rest", "_silent_s", "chunks", "done", "failed", "shortened", "usage")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._heard_at = time.monotonic()
+        self._silent_s = 0.0
         self.chunks = 0
         self.done = False
         self.failed = False
         self.shortened = False
         self.usage: Usage | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """How long nothing came, the time before the first event and since the last among it."""
+        since_s = time.monotonic() - self._heard_at
+        return self._silent_s + (since_s if since_s > SILENCE_S else 0.0)
 
     @abstractmethod
     def _is_passed(self, chunk: dict[str, Any]) -> bool:
@@ -53,6 +64,10 @@ class EventStream(ABC):
 
     def feed(self, data: bytes) -> bytes:
         """Takes what arrived; returns the events to pass on. Raises MalformedStreamError."""
+        now = time.monotonic()
+        if now - self._heard_at > SILENCE_S:
+            self._silent_s += now - self._heard_at
+        self._heard_at = now
         buffer = self._rest + data if self._rest else data
         passed: list[bytes] = []
         start = 0

@@ -63,6 +63,7 @@ class RequestRecord:
     upstream_ms: float | None = None
     first_byte_ms: float | None = None
     chunks: int = 0
+    silent_s: float = 0.0
 
     def elapsed_ms(self) -> float:
         return round((time.monotonic() - self.started) * 1000, 3)

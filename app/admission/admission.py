@@ -145,12 +145,19 @@ class Admission:
         return hold
 
     def settle(
-        self, hold: Hold, usage: Usage | None, *, used: bool, chunks: int = 0, broken_off: bool = False
+        self,
+        hold: Hold,
+        usage: Usage | None,
+        *,
+        used: bool,
+        chunks: int = 0,
+        silent_s: float = 0.0,
+        broken_off: bool = False,
     ) -> None:
         """Charges what was used instead of what was held; only the first time, and without waiting.
 
         usage: what the upstream said, None when it said nothing. used: the upstream may charge for it.
-        chunks: how many events of a stream came.
+        chunks: how many events of a stream came. silent_s: how long none did.
         """
         if hold.settled:
             return
@@ -162,9 +169,9 @@ class Admission:
             return
         if chain is not None:
             hold.most, hold.price = chained.answered(request, chain, self._prices)
-        elapsed_s = time.monotonic() - hold.began
         if usage is None:
-            usage = estimate(request, hold.most, chunks, elapsed_s) if used else Usage(0, 0, 0)
+            unseen_s = silent_s if request.stream else time.monotonic() - hold.began
+            usage = estimate(request, hold.most, chunks, unseen_s) if used else Usage(0, 0, 0)
         money, shares = hold.price.charge(usage) if hold.price is not None else (0, NO_SHARES)
         if chain is not None and given_up:
             usage, money, shares = chained.with_given_up(usage, money, shares, request, chain, self._prices)

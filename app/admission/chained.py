@@ -8,12 +8,7 @@ whichever answered.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from app.admission.charge import (
-    ESTIMATED_BYTES_PER_TOKEN,
-    ESTIMATED_TOKENS_PER_S,
-    Bounds,
-    bounds,
-)
+from app.admission.charge import Bounds, bounds, estimate
 from app.endpoints import ApiRequest
 from app.endpoints.endpoint import Chain
 from app.prices import NO_SHARES, Price, Prices, Shares
@@ -52,7 +47,7 @@ def with_given_up(
     """What was used, and what those may have used by their time that were given up."""
     for model, elapsed_s in chain.given_up:
         most, price = _offer(request, model, prices)
-        lost = _estimate(request, most, elapsed_s)
+        lost = estimate(request, most, 0, elapsed_s)
         if price is not None:
             micro_usd += price.cost(lost)
             shares = _total((shares, price.shares(lost)))
@@ -81,10 +76,3 @@ def _total(parts: Iterable[Shares]) -> Shares:
         cached += part.cached_micro_usd
         completion += part.completion_micro_usd
     return Shares(cached, completion)
-
-
-def _estimate(request: ApiRequest, most: Bounds, elapsed_s: float) -> Usage:
-    # Streamed or not: a model may think, at its price, before it says anything.
-    prompt = min(most.prompt_tokens, len(request.body) // ESTIMATED_BYTES_PER_TOKEN + 1)
-    completion = min(most.answer_tokens, int(elapsed_s * ESTIMATED_TOKENS_PER_S) * request.answers)
-    return Usage(prompt, completion, prompt + completion, estimated=True)

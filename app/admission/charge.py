@@ -35,9 +35,12 @@ def bounds(request: ApiRequest, price: Price | None) -> Bounds:
     )
 
 
-def estimate(request: ApiRequest, most: Bounds, chunks: int, elapsed_s: float) -> Usage:
-    """Of an answer that broke off or told no usage: by its events, or by the time it took."""
+def estimate(request: ApiRequest, most: Bounds, chunks: int, unseen_s: float) -> Usage:
+    """Of an answer that broke off or told no usage: by its events, and by the time in which none came.
+
+    unseen_s: a model may think, at its price, before and between what it says.
+    """
     prompt = min(most.prompt_tokens, len(request.body) // ESTIMATED_BYTES_PER_TOKEN + 1)
-    written = chunks if request.stream else int(elapsed_s * ESTIMATED_TOKENS_PER_S) * request.answers
-    completion = min(most.answer_tokens, written)
+    unseen = int(unseen_s * ESTIMATED_TOKENS_PER_S) * request.answers
+    completion = min(most.answer_tokens, chunks + unseen)
     return Usage(prompt, completion, prompt + completion, estimated=True)

@@ -10,10 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from app.admission.charge import ESTIMATED_TOKENS_PER_S
 from app.limits import Limits
 from app.usage import Usage
 from tests.app.accounts import MODEL, PRICES, Account, body, post, post_all, reserved_for, statuses
-from tests.app.conftest import Aws, StandIn, StartGateway
+from tests.app.conftest import Aws, Gateway, StandIn, StartGateway
 from tests.servers import Relay, ValkeyServer, until
 
 
@@ -136,6 +137,23 @@ async def test_streams_tell_their_usage_and_broken_ones_are_estimated(
         key_totals = [total for scope, total in account.totals().items() if scope.startswith("KEY#")]
         assert key_totals[0]["requests"] == 3
         assert abs(key_totals[0]["last_used_at"] - time.time()) < 60
+
+
+async def test_who_leaves_while_the_model_thinks_is_charged_for_its_thinking(
+    gateway: Gateway, aws: Aws, stand_in: StandIn
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=10**6))
+    stand_in.behave(delay_ms=30_000)
+    stream = await gateway.async_sdk(account.key).chat.completions.create(
+        model=MODEL, stream=True, max_tokens=10_000, messages=[{"role": "user", "content": "think"}]
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await anext(aiter(stream))
+    await stream.close()
+    (record,) = account.recorded(1).values()
+    assert (record["outcome"], record["estimated"]) == ("broken_off", True)
+    assert record["completion_tokens"] >= 1.4 * ESTIMATED_TOKENS_PER_S
 
 
 async def test_when_dynamodb_is_gone_for_a_while_nothing_is_lost_and_budgets_hold(

@@ -1,6 +1,7 @@
 """The fence between the table and Valkey's memories, on local DynamoDB; seeding by several replicas."""
 
 import asyncio
+import contextlib
 import secrets
 import struct
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from app.prices import NO_SHARES
 from app.table import TableUnavailableError
 from app.transactions import TransactionWriter
 from app.usage import Usage
-from app.valkey import Valkey
+from app.valkey import Valkey, ValkeyReplyError
 from tests.app.conftest import REGION, TABLE, Aws, open_valkey
 from tests.servers import ValkeyServer
 
@@ -151,6 +152,59 @@ async def nothing(_organization: str, _records: Any) -> None:
     pass
 
 
+async def put_in_outbox(client: Valkey, organization: str, generation: str, number: int = 1) -> None:
+    one = record(number, organization, at_ms=0)
+    await script.settle(
+        client,
+        organization,
+        one.request_id,
+        generation=generation,
+        tokens=0,
+        money=7,
+        record=one.encode(),
+        if_gone="charge",
+        budgets=("b:o",),
+    )
+
+
+async def test_who_is_told_of_records_and_fails_keeps_none_in_the_outbox(
+    aws: Aws, organization: str, valkey: ValkeyServer
+) -> None:
+    async def fails(_organization: str, _records: Any) -> None:
+        raise KeyError("recipients")
+
+    client: Valkey = await open_valkey(valkey)
+    async with ledger_table(aws) as table:
+        seeding = Seeding(client, table)
+        await put_in_outbox(client, organization, await seeding.seed(organization))
+        await Ledger(client, table, seeding, "replica_2", fails)._drain(organization)
+        assert await client.execute("XLEN", script.outbox_key(organization)) == 0
+    await client.close()
+
+
+async def test_an_organization_in_trouble_does_not_keep_the_others_usage_from_the_table(aws: Aws) -> None:
+    server = ValkeyServer("own")
+    client: Valkey = await open_valkey(server)
+    async with ledger_table(aws) as table:
+        seeding = Seeding(client, table)
+        names = [f"org-{secrets.token_hex(4)}" for _ in range(6)]
+        for name in names:
+            await put_in_outbox(client, name, await seeding.seed(name))
+        await client.execute("SET", script.outbox_key(min(names)), "not a stream")
+        ledger = Ledger(client, table, seeding, "replica_2", nothing)
+        waiting = set(names) - {min(names)}
+        for _ in range(200):
+            with contextlib.suppress(ValkeyReplyError):
+                await ledger._tick()
+            ledger._adopted_at = 0
+            waiting = {name for name in waiting if await client.execute("XLEN", script.outbox_key(name))}
+            if not waiting:
+                break
+        assert not waiting
+    await client.close()
+    server.stop()
+
+
 async def test_a_memory_the_table_does_not_know_is_replaced_and_its_outbox_charged_once(
     aws: Aws, organization: str, valkey: ValkeyServer
 ) -> None:
@@ -159,18 +213,7 @@ async def test_a_memory_the_table_does_not_know_is_replaced_and_its_outbox_charg
         seeding = Seeding(client, table)
         first = await seeding.seed(organization)
         for number in range(5):
-            one = record(number, organization, at_ms=0)
-            await script.settle(
-                client,
-                organization,
-                one.request_id,
-                generation=first,
-                tokens=0,
-                money=7,
-                record=one.encode(),
-                if_gone="charge",
-                budgets=("b:o",),
-            )
+            await put_in_outbox(client, organization, first, number)
         # Another replica filled a memory at the same moment and was too late for Valkey, not for the table.
         await table.begin_generation(organization, "of-another", "2026-11")
         ledger = Ledger(client, table, seeding, "replica_2", nothing)

@@ -93,6 +93,8 @@ def test_a_model_nobody_knows_has_no_price_and_floods_of_names_are_bounded() -> 
 def test_the_longest_answer_is_that_of_the_longest_beginning() -> None:
     assert max_answer_tokens("gpt-4o-mini-2024-07-18") == 16_384
     assert max_answer_tokens("gpt-4-0613") == 8_192
+    assert max_answer_tokens("gpt-5-pro-2025-10-06") == 272_000
+    assert max_answer_tokens("gpt-5.2-pro") == 128_000
     assert max_answer_tokens("ft:gpt-4o-mini:org::id") == 16_384
     assert max_answer_tokens("text-embedding-3-small") is None
 

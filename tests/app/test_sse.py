@@ -176,3 +176,17 @@ def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
 
 def test_the_chunks_of_this_test_are_json() -> None:
     assert orjson.loads(event_data(CHUNK))
+
+
+def test_silence_is_what_is_longer_than_from_one_token_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.sse.time.monotonic", lambda: now)
+    stream = CompletionStream(strip_usage=False)
+    for after_s in (3.0, 0.02, 0.9, 2.0):
+        now += after_s
+        stream.feed(CHUNK)
+    assert stream.silent_s == 5.0
+    now += 0.9
+    assert stream.silent_s == 5.0
+    now += 0.6
+    assert stream.silent_s == 6.5

@@ -44,11 +44,13 @@ def test_an_embedding_has_no_answer() -> None:
 def test_an_estimate_is_marked_and_never_above_what_was_reserved() -> None:
     whole = chat(max_tokens=50)
     most = bounds(whole, PRICE)
-    by_time = estimate(whole, most, 0, elapsed_s=0.1)
+    by_time = estimate(whole, most, 0, unseen_s=0.1)
     assert (by_time.completion_tokens, by_time.estimated) == (20, True)
-    assert estimate(whole, most, 0, elapsed_s=100).completion_tokens == 50
-    by_events = estimate(chat(max_tokens=50, stream=True), most, 11, elapsed_s=100)
+    assert estimate(whole, most, 0, unseen_s=100).completion_tokens == 50
+    streamed = chat(max_tokens=50, stream=True)
+    by_events = estimate(streamed, most, 11, unseen_s=0)
     assert by_events.completion_tokens == 11
+    assert estimate(streamed, most, 11, unseen_s=0.1).completion_tokens == 31, "what it thought is not seen"
     assert 0 < by_events.prompt_tokens <= most.prompt_tokens
 
 
