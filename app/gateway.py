@@ -12,7 +12,8 @@ from urllib.parse import quote
 import aiohttp
 
 from app import errors
-from app.admission.admission import Admission, Hold
+from app.admission.admission import Admission
+from app.admission.hold import Hold
 from app.batching import Batching
 from app.body import MAX_BODY_BYTES
 from app.cache import (

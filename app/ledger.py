@@ -32,6 +32,7 @@ AFTER_TROUBLE_S = 1.0
 ACTIVE_FOR_S = 60.0
 ADOPT_EVERY_S = 15.0
 TELL_AGAIN_AFTER_S = 30.0
+HELD_AGAIN_WITHIN_S = 10.0
 DRAIN_ALONE_FOR_MS = 10_000
 ACKS_KEPT_S = 3600
 SWEPT_AT_ONCE = 100
@@ -198,7 +199,7 @@ class Ledger:
             again = [one for one in again if not one.sent]
         for settlement in again:
             await self._send(settlement, settlement.generation, "append")
-        await self._recover(organization_id, old)
+        await self._recover(organization_id, old, generation)
 
     async def _send(self, settlement: Settlement, generation: str, if_gone: script.IfGone) -> None:
         answer = await script.run(self._valkey, _command(settlement, generation, if_gone))
@@ -207,12 +208,14 @@ class Ledger:
             settlement.settled_at = time.monotonic()
             self._sent(settlement)
 
-    async def _recover(self, organization_id: str, old: Sequence[Settlement]) -> None:
+    async def _recover(
+        self, organization_id: str, old: Sequence[Settlement], generation_now: str | None
+    ) -> None:
         """Settlements of a memory that is lost: each is in the table, or was charged nowhere that counts."""
         groups: dict[str, list[Settlement]] = defaultdict(list)
         for settlement in old:
             if settlement.record is None and settlement.generation:
-                self._pending.pop(settlement.request_id, None)
+                await self._give_back(settlement, generation_now)
             else:
                 groups[settlement.generation].append(settlement)
         for generation, settlements in groups.items():
@@ -226,6 +229,13 @@ class Ledger:
                 if settlement.request_id not in recorded:
                     current = await self._current(organization_id, generation)
                     await self._send(settlement, current, "charge")
+
+    async def _give_back(self, settlement: Settlement, generation: str | None) -> None:
+        """The next memory may hold it, if it was still running when that was filled."""
+        if generation is not None:
+            await self._send(settlement, generation, "charge")
+        elif time.monotonic() - settlement.settled_at > HELD_AGAIN_WITHIN_S:
+            self._pending.pop(settlement.request_id, None)
 
     async def _current(self, organization_id: str, over: str) -> str:
         """The generation in force, where `over` is not any more."""

@@ -44,6 +44,14 @@ class Written:
     fenced: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """spent: micro-dollars by scope (ORG, PROJECT#<id>). is_first: the organization had no generation yet."""
+
+    spent: dict[str, int]
+    is_first: bool
+
+
 class LedgerTable:
     """Each method raises TableUnavailableError."""
 
@@ -64,16 +72,18 @@ class LedgerTable:
             recorded |= {record.request_id for record in batch}
         return Written(frozenset(recorded), fenced=False)
 
-    async def begin_generation(self, organization_id: str, generation: str, month: str) -> dict[str, int]:
-        """Ends all others, and tells micro-dollars spent in the month by scope (ORG, PROJECT#<id>)."""
-        await answered(
+    async def begin_generation(self, organization_id: str, generation: str, month: str) -> Begun:
+        """Ends all others, and tells what was spent in the month."""
+        answer = await answered(
             self._client.update_item(
                 TableName=self._name,
                 Key=fence(organization_id),
                 UpdateExpression="SET generation = :generation",
                 ExpressionAttributeValues={":generation": {"S": generation}},
+                ReturnValues="UPDATED_OLD",
             )
         )
+        is_first = not answer.get("Attributes")
         spent: dict[str, int] = {}
         start: dict[str, Any] = {}
         while True:
@@ -93,7 +103,7 @@ class LedgerTable:
             for item in page["Items"]:
                 spent[item["sk"]["S"]] = int(item["micro_usd"]["N"])
             if "LastEvaluatedKey" not in page:
-                return spent
+                return Begun(spent, is_first)
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     async def open_batches(self, organization_id: str) -> list[OpenBatch]:

@@ -133,19 +133,17 @@ class Application:
             knowledge.open()
             closing.add("knowledge", knowledge.close)
             prices = Prices(parse_prices(settings.model_prices))
+            admission = Admission(
+                valkey, seeding, ledger, prices, longest_s=settings.longest_stream_s, replica=replica
+            )
+            admission.open()
+            closing.add("admission", admission.close)
             self._steps = Steps(
                 identity=identity,
                 models=Models(parse_aliases(settings.model_aliases), prices, standings),
                 cache=cache,
                 flights=Flights(),
-                admission=Admission(
-                    valkey,
-                    seeding,
-                    ledger,
-                    prices,
-                    longest_s=settings.longest_stream_s,
-                    replica=replica,
-                ),
+                admission=admission,
                 upstream=upstream,
                 batching=Batching(upstream, settings.batch_prompts, settings.longest_stream_s),
                 ping_interval_s=settings.ping_interval_s,

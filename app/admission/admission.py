@@ -6,16 +6,16 @@ then, as nobody can say what is left of it.
 """
 
 import time
-from dataclasses import dataclass, field
 
 from app import errors
 from app.admission import chained, refusals, script
 from app.admission.charge import Bounds, bounds, estimate
+from app.admission.hold import Hold
+from app.admission.outstanding import Outstanding
 from app.admission.plan import Plan
 from app.admission.rates import LocalLimits
 from app.admission.seeding import Seeding
 from app.endpoints import ApiRequest
-from app.errors import Header
 from app.identity import Caller
 from app.ledger import Ledger, Settlement
 from app.ledger_record import Outcome, encode, shared
@@ -29,27 +29,6 @@ NOTHING = Bounds(0, 0, True)
 DEFAULT_TIER = "default"
 
 _UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError, TableUnavailableError)
-
-
-@dataclass(slots=True)
-class Hold:
-    """What a request was admitted with; to be settled once.
-
-    limiter: "valkey", or "local" when the shared limits were out of reach. request: None when it costs
-    nothing. beginning: of its usage record, encoded.
-    """
-
-    caller: Caller
-    request_id: str
-    request: ApiRequest | None
-    price: Price | None
-    most: Bounds
-    beginning: bytes
-    generation: str
-    limiter: str
-    headers: list[Header]
-    began: float = field(default_factory=time.monotonic)
-    settled: bool = False
 
 
 class Admission:
@@ -74,9 +53,16 @@ class Admission:
         self._prices = prices
         self._lease_s = longest_s + LEASE_MARGIN_S
         self._lease_ms = int(self._lease_s * 1000)
+        self._outstanding = Outstanding(valkey, self._lease_s)
         self._replica = replica
         self._local = LocalLimits()
         self._is_local = False
+
+    def open(self) -> None:
+        self._outstanding.open()
+
+    async def close(self) -> None:
+        await self._outstanding.close()
 
     async def reserve(self, caller: Caller, request_id: str, request: ApiRequest | None) -> Hold:
         """Reserves what a request may use. Raises ApiError (400, 429, 503), with nothing reserved."""
@@ -90,9 +76,9 @@ class Admission:
         if request is not None and chain is not None:
             most, money, shares = chained.reservation(request, chain, self._prices)
         beginning = self._beginning(caller, request, priced=request is None or price is not None)
-        hold = Hold(caller, request_id, request, price, most, beginning, "", "valkey", [])
         everything = Usage(most.prompt_tokens, most.answer_tokens, most.tokens, estimated=True)
         expired = encode(beginning, request_id, "expired", everything, money, shares)
+        hold = Hold(caller, request_id, request, price, most, beginning, money, expired)
         terms = script.Terms(plan, most.tokens, most.given, money, self._lease_ms, expired)
         try:
             try:
@@ -115,6 +101,8 @@ class Admission:
             refusal.headers += tuple(hold.headers)
             raise refusal
         hold.generation = verdict.generation
+        if plan.has_budget:
+            self._outstanding.add(hold)
         return hold
 
     async def reserve_batch(
@@ -126,7 +114,7 @@ class Admission:
         Raises ApiError (429, 503), with nothing reserved.
         """
         terms = script.Terms(caller.plan(model).for_batch, 0, True, money, lease_ms, expired)
-        hold = Hold(caller, request_id, None, None, NOTHING, b"", "", "valkey", [])
+        hold = Hold(caller, request_id, None, None, NOTHING, b"", money, expired)
         try:
             await self._seeding.seed(caller.organization_id)
             verdict = await script.reserve(self._valkey, caller.organization_id, request_id, terms)
@@ -214,6 +202,7 @@ class Admission:
 
     def _settle(self, hold: Hold, tokens: int, money: int, record: bytes | None) -> None:
         hold.settled = True
+        self._outstanding.remove(hold)
         self._ledger.settle(
             Settlement(
                 organization_id=hold.caller.organization_id,

@@ -1,5 +1,5 @@
 """Gives Valkey an organization's month to date from the table, when it has no memory of it, and holds again
-what open batches have reserved.
+what open batches have reserved, and what replicas run when a memory was lost.
 
 By one replica at a time; the others wait for it.
 """
@@ -9,13 +9,14 @@ import secrets
 from datetime import UTC, datetime
 
 from app.admission import script
+from app.admission.outstanding import GATHER_S, gather
 from app.admission.plan import ORGANIZATION_BUDGET, project_budget
 from app.ledger_table import LedgerTable
 from app.telemetry import log_event
 from app.valkey import Valkey, ValkeyUnavailableError
 
-ALONE_FOR_MS = 5_000
-WAIT_S = 3.0
+ALONE_FOR_MS = 8_000
+WAIT_S = 3.0 + GATHER_S
 LOOK_EVERY_S = 0.02
 ORGANIZATIONS = "admission:organizations"
 """A set: whose outboxes there are."""
@@ -24,8 +25,9 @@ ORGANIZATIONS = "admission:organizations"
 class Seeding:
     """Seeds what is missing. Raises TableUnavailableError, ValkeyUnavailableError, ValkeyReplyError."""
 
-    def __init__(self, valkey: Valkey, table: LedgerTable) -> None:
+    def __init__(self, valkey: Valkey, table: LedgerTable, gather_s: float = GATHER_S) -> None:
         self._valkey = valkey
+        self._gather_s = gather_s
         self._table = table
         self._under_way: dict[str, asyncio.Task[str]] = {}
 
@@ -70,13 +72,13 @@ class Seeding:
         generation = secrets.token_hex(8)
         seconds, _ = await self._valkey.execute("TIME")
         now = datetime.fromtimestamp(int(seconds), UTC)
-        spent = await self._table.begin_generation(organization_id, generation, f"{now:%Y-%m}")
+        begun = await self._table.begin_generation(organization_id, generation, f"{now:%Y-%m}")
         fields = [
             (
                 ORGANIZATION_BUDGET if scope == "ORG" else project_budget(scope.removeprefix("PROJECT#")),
                 micro_usd,
             )
-            for scope, micro_usd in spent.items()
+            for scope, micro_usd in begun.spent.items()
         ]
         leases = [
             script.Lease(
@@ -88,6 +90,8 @@ class Seeding:
             )
             for batch in await self._table.open_batches(organization_id)
         ]
+        if not begun.is_first:
+            leases += await gather(self._valkey, organization_id, generation, self._gather_s)
         await self._valkey.execute("SADD", ORGANIZATIONS, organization_id)
         in_force = await script.seed(
             self._valkey, organization_id, generation, now.year * 12 + now.month - 1, fields, leases

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from app import errors
 from app.admin.parameters import MAX_BODY_BYTES, Parameters, parse_body
-from app.admission.admission import Hold
+from app.admission.hold import Hold
 from app.batches.asking import PURPOSE, Asked
 from app.batches.lines import Input, read_input
 from app.batches.open_batch import OpenBatch

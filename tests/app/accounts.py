@@ -125,6 +125,12 @@ class Account:
         }
         return {name: (int(spent), int(held)) for name, (_month, spent, held) in numbers.items()}
 
+    def forget(self, server: ValkeyServer) -> None:
+        """Valkey loses its memory of the organization."""
+        with valkey_client(server) as client:
+            names: Any = list(client.scan_iter(f"admission:{{{self.organization_id}}}*"))
+            client.delete(*names)
+
     def held_by(self, server: ValkeyServer) -> int:
         """How many leases there are."""
         with valkey_client(server) as client:

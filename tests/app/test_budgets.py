@@ -68,6 +68,28 @@ async def test_of_200_at_once_a_budget_for_37_lets_37_through(
         assert account.totals()[scope]["requests"] == 37
 
 
+async def test_what_runs_while_valkey_loses_its_memory_is_held_by_the_next_one(
+    replicas: list[str], aws: Aws, stand_in: StandIn, valkey: ValkeyServer
+) -> None:
+    stand_in.behave(delay_ms=8000)
+    requests = [body(f"running {number}") for number in range(10)]
+    refused = body('#stand-in {"status": 400, "delay_ms": 8000}')
+    limit = sum(map(reserved_for, [*requests, refused]))
+    account = Account(aws, Limits(spend_limit_micro_usd=limit))
+    running = asyncio.create_task(post_all(replicas, account.key, [*requests, refused]))
+    await asyncio.to_thread(until, lambda: stand_in.calls()["total"] == 11)
+    account.forget(valkey)
+    more = await post_all(replicas, account.key, [body(f"more {number}") for number in range(6)])
+    assert {(reply.status, reply.code) for reply in more} == {(429, "project_spend_limit_exceeded")}
+    assert all(reply.headers["x-should-retry"] == "true" for reply in more)
+    assert account.budgets(valkey)["b:o"] == (0, limit)
+    assert statuses(await running) == {200: 10, 400: 1}
+    spent = sum(record["micro_usd"] for record in account.recorded(10).values())
+    until(lambda: account.budgets(valkey)["b:o"] == (spent, 0), what=f"{spent} spent and nothing held")
+    assert account.held_by(valkey) == 0
+    assert account.totals()["ORG"]["micro_usd"] == spent
+
+
 async def test_those_who_ask_again_use_the_budget_up_and_never_exceed_it(
     replicas: list[str], aws: Aws, stand_in: StandIn
 ) -> None:

@@ -18,7 +18,7 @@ from app.admission.seeding import Seeding
 from app.aws import DynamoDB
 from app.ledger import Ledger
 from app.ledger_record import UsageRecord, decode, encode, shared
-from app.ledger_table import MAX_RECORDS, LedgerTable
+from app.ledger_table import MAX_RECORDS, Begun, LedgerTable
 from app.prices import NO_SHARES
 from app.table import TableUnavailableError
 from app.transactions import TransactionWriter
@@ -105,10 +105,11 @@ async def test_what_comes_after_a_new_generation_is_not_added_to_what_filled_it(
     aws: Aws, organization: str
 ) -> None:
     async with ledger_table(aws) as table:
-        await table.begin_generation(organization, "g1", "2026-11")
+        first = await table.begin_generation(organization, "g1", "2026-11")
+        assert first == Begun({}, is_first=True)
         await table.write(organization, "g1", [record(1, organization)])
-        spent = await table.begin_generation(organization, "g2", "2026-11")
-        assert spent == {"ORG": 7, "PROJECT#proj_1": 7}
+        begun = await table.begin_generation(organization, "g2", "2026-11")
+        assert begun == Begun({"ORG": 7, "PROJECT#proj_1": 7}, is_first=False)
         late = await table.write(organization, "g1", [record(1, organization), record(2, organization)])
         assert late.fenced
         assert late.recorded == {f"{organization}-1"}
@@ -139,7 +140,7 @@ async def test_replicas_that_find_no_memory_fill_it_once(
     clients = [await open_valkey(valkey) for _ in range(4)]
     async with ledger_table(aws) as table:
         generations = await asyncio.gather(
-            *(Seeding(client, table).seed(organization) for client in clients for _ in range(3))
+            *(Seeding(client, table, gather_s=0).seed(organization) for client in clients for _ in range(3))
         )
         assert len(set(generations)) == 1
         written = await table.write(organization, generations[0], [record(1, organization)])
@@ -175,7 +176,7 @@ async def test_who_is_told_of_records_and_fails_keeps_none_in_the_outbox(
 
     client: Valkey = await open_valkey(valkey)
     async with ledger_table(aws) as table:
-        seeding = Seeding(client, table)
+        seeding = Seeding(client, table, gather_s=0)
         await put_in_outbox(client, organization, await seeding.seed(organization))
         await Ledger(client, table, seeding, "replica_2", fails)._drain(organization)
         assert await client.execute("XLEN", script.outbox_key(organization)) == 0
@@ -186,7 +187,7 @@ async def test_an_organization_in_trouble_does_not_keep_the_others_usage_from_th
     server = ValkeyServer("own")
     client: Valkey = await open_valkey(server)
     async with ledger_table(aws) as table:
-        seeding = Seeding(client, table)
+        seeding = Seeding(client, table, gather_s=0)
         names = [f"org-{secrets.token_hex(4)}" for _ in range(6)]
         for name in names:
             await put_in_outbox(client, name, await seeding.seed(name))
@@ -210,7 +211,7 @@ async def test_a_memory_the_table_does_not_know_is_replaced_and_its_outbox_charg
 ) -> None:
     client: Valkey = await open_valkey(valkey)
     async with ledger_table(aws) as table:
-        seeding = Seeding(client, table)
+        seeding = Seeding(client, table, gather_s=0)
         first = await seeding.seed(organization)
         for number in range(5):
             await put_in_outbox(client, organization, first, number)

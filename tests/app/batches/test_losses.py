@@ -16,13 +16,6 @@ from tests.app.conftest import TABLE, Aws, Gateway, StandIn, StartGateway
 from tests.servers import Relay, ValkeyServer, until
 
 
-def forget(account: Account, server: ValkeyServer) -> None:
-    """Valkey loses its memory of an organization."""
-    with valkey_client(server) as client:
-        names: Any = list(client.scan_iter(f"admission:{{{account.organization_id}}}*"))
-        client.delete(*names)
-
-
 def next_turn(server: ValkeyServer) -> None:
     """The minute is over: a replica looks at the open batches."""
     with valkey_client(server) as client:
@@ -56,7 +49,7 @@ def test_a_lost_memory_begins_with_what_open_batches_hold(
     batch = begun(client, requests(5))
     holds = account.budgets(valkey)
     assert holds["b:o"][1] > 0
-    forget(account, valkey)
+    account.forget(valkey)
     client.batches.retrieve(batch.id)
     assert account.budgets(valkey) == holds
     account.limit_project(Limits(spend_limit_micro_usd=2 * holds["b:o"][1] - 1))
@@ -68,7 +61,7 @@ def test_a_lost_memory_begins_with_what_open_batches_hold(
     assert account.budgets(valkey)["b:o"] == (charged, 0)
     account.recorded(1)
     until(lambda: none_is_open(account, valkey), 20.0)
-    forget(account, valkey)
+    account.forget(valkey)
     client.batches.retrieve(batch.id)
     assert account.budgets(valkey)["b:o"] == (charged, 0)
 

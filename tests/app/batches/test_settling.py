@@ -79,7 +79,7 @@ class World:
         self.valkey = valkey
         self.table = LedgerTable(dynamodb, TABLE)
         self.records = Records(dynamodb, TABLE)
-        self.seeding = Seeding(valkey, self.table)
+        self.seeding = Seeding(valkey, self.table, gather_s=0)
 
         async def nobody(_organization_id: str, _records: Any) -> None:
             pass
