@@ -6,7 +6,6 @@ import secrets
 import struct
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +29,23 @@ _PROJECTS: defaultdict[str, set[str]] = defaultdict(set)
 """Of organizations that tests made."""
 
 
-def _today() -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime())
+def usage_records(aws: Aws, *project_ids: str) -> dict[str, dict[str, Any]]:
+    """What the table has of the requests of projects, by request id; just after midnight, of both days."""
+    query = aws.client("dynamodb").get_paginator("query")
+    now = time.time()
+    found = [
+        _plain(item)
+        for project_id in project_ids
+        for date in {time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (now, now - 300)}
+        for page in query.paginate(
+            TableName=TABLE,
+            IndexName="gsi1",
+            KeyConditionExpression="gsi1pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"USAGE#{project_id}#{date}"}},
+        )
+        for item in page["Items"]
+    ]
+    return {item["request_id"]: item for item in found}
 
 
 @dataclass
@@ -44,7 +58,6 @@ class Account:
     organization_id: str = field(default_factory=lambda: f"org-{secrets.token_hex(4)}")
     project_id: str = field(default_factory=lambda: f"proj_{secrets.token_hex(4)}")
     key: str = field(init=False, repr=False)
-    _made_on: str = field(init=False, repr=False, default_factory=_today)
 
     def __post_init__(self) -> None:
         _PROJECTS[self.organization_id].add(self.project_id)
@@ -85,19 +98,7 @@ class Account:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """What the table has of this organization's requests, by request id."""
-        found = [item for project_id in _PROJECTS[self.organization_id] for item in self._records(project_id)]
-        return {item["request_id"]: item for item in found}
-
-    def _records(self, project_id: str) -> Iterator[dict[str, Any]]:
-        query = self.aws.client("dynamodb").get_paginator("query")
-        for date in sorted({self._made_on, _today()}):
-            pages = query.paginate(
-                TableName=TABLE,
-                IndexName="gsi1",
-                KeyConditionExpression="gsi1pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": f"USAGE#{project_id}#{date}"}},
-            )
-            yield from (_plain(item) for page in pages for item in page["Items"])
+        return usage_records(self.aws, *_PROJECTS[self.organization_id])
 
     def recorded(self, count: int, within_s: float = 20.0) -> dict[str, dict[str, Any]]:
         """The same, once there are so many."""

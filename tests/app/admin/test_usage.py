@@ -16,7 +16,7 @@ from app.ledger_record import UsageRecord
 from app.ledger_rollups import KINDS, WIDTHS
 from app.ledger_table import LedgerTable
 from app.table import TableUnavailableError
-from tests.app.accounts import Account
+from tests.app.accounts import usage_records
 from tests.app.admin.people import People
 from tests.app.conftest import Aws, Gateway, StandIn
 from tests.app.test_ledger_table import ledger_table
@@ -287,9 +287,9 @@ def test_requests_of_callers_are_told_by_key_and_service_account(
             model="gpt-4o-mini", messages=[{"role": "user", "content": text}], max_completion_tokens=50
         )
     sdk.embeddings.create(model="text-embedding-3-small", input="three")
-    of_account = Account.__new__(Account)
-    of_account.aws, of_account.organization_id = aws, people.organization_id
-    records = until(lambda: found if len(found := of_account.records()) == 3 else None, 20.0, "3 records")
+    records = until(
+        lambda: found if len(found := usage_records(aws, project.id)) == 3 else None, 20.0, "3 records"
+    )
     chats = [one for one in records.values() if one["endpoint"] == "/chat/completions"]
     group_by = ["user_id", "api_key_id", "project_id", "model", "service_tier"]
     (result,) = people.api.usage.completions(start_time=NOW_S - 60, group_by=group_by).data[-1].results
