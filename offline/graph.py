@@ -1,20 +1,25 @@
 """The whole graph of a stack, as the program registers it, without AWS.
 
 Each program runs in a process of its own: Pulumi's runtime is global, and a second program in the same
-process would inherit the first one's. What is recorded is what was registered, never something inside an
-`apply`, which may not run.
+process would inherit the first one's. These processes are forked from one that has imported the provider,
+which takes most of the time. What is recorded is what was registered, never something inside an `apply`,
+which may not run.
 
     python -m offline.graph staging '{"aws:region": "us-west-2"}'     prints the graph as JSON
 """
 
 import json
 import logging
+import multiprocessing
+import os
 import runpy
-import subprocess
 import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pulumi
@@ -77,6 +82,12 @@ class StackGraph:
         return seen
 
 
+RECORDED_WITHIN_S = 60
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["offline.graph", "offline.imported"])
+
+
 class ProgramError(Exception):
     """The program refused the config or failed; the message is what it said."""
 
@@ -86,20 +97,36 @@ def record(name: str, overrides: Mapping[str, str] | None = None) -> StackGraph:
 
     Raises ProgramError.
     """
-    run = subprocess.run(
-        [sys.executable, "-m", "offline.graph", name, json.dumps(overrides or {})],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    if run.returncode != 0:
-        raise ProgramError(run.stderr.strip())
-    found = json.loads(run.stdout)
-    resources = [Registered(**entry) for entry in found["resources"]]
-    invokes = [tuple(entry) for entry in found["invokes"]]
-    return StackGraph(resources, invokes, found["outputs"], found["warnings"])
+    ours, its = _PROCESSES.Pipe()
+    program = _PROCESSES.Process(target=_send_graph, args=(its, name, dict(overrides or {})), daemon=True)
+    program.start()
+    its.close()
+    try:
+        found = ours.recv() if ours.poll(RECORDED_WITHIN_S) else "The program did not end in time."
+    except EOFError:
+        found = "The program ended without a word."
+    finally:
+        program.kill()
+        program.join()
+    if isinstance(found, str):
+        raise ProgramError(found)
+    return StackGraph(**found)
+
+
+def _send_graph(connection: Connection, name: str, overrides: Mapping[str, str]) -> None:
+    """Sends what a StackGraph consists of, or what the program said when it failed."""
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), sys.stderr.fileno())
+        try:
+            found: Any = vars(run_program(name, overrides))
+        except ConfigError as error:
+            found = str(error)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            said.seek(0)
+            found = said.read().decode(errors="replace").strip()
+        connection.send(found)
 
 
 class Recorder(mocks.MockMonitor):
