@@ -64,9 +64,9 @@ class Flight:
         self._over = slot is None
 
     @property
-    def is_shared(self) -> bool:
-        """Whether others may follow."""
-        return self._flights is not None
+    def needs_turn(self) -> bool:
+        """Whether others may follow, and nothing says yet that no other replica is asking."""
+        return self._flights is not None and self.lease is None
 
     @property
     def is_followed(self) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import app.batching
 from app.batching import LONGEST_WINDOW_S, WINDOW_S, Batching
 from app.endpoints import COMPLETIONS, EMBEDDINGS, ApiRequest, Endpoint
 from app.endpoints.endpoint import Chain
@@ -266,6 +267,39 @@ async def test_who_does_not_come_is_waited_for_no_longer(stand_in: StandIn) -> N
         stuck.cancel()
         await asyncio.gather(stuck, return_exceptions=True)
     assert prompts_of(stand_in) == [2, 2]
+
+
+async def test_who_waits_for_anothers_answer_is_not_waited_for_by_it(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.batching, "LONGEST_WINDOW_S", 60.0)
+
+    async def follow(leading: "asyncio.Task[Answer]", after_s: float) -> Answer:
+        caller = Caller()
+        stage.expect(caller, completion("same"))
+        await asyncio.sleep(after_s)
+        stage.not_coming(caller)
+        return await leading
+
+    async with batching(stand_in) as (stage, _), asyncio.timeout(LONGEST_S):
+        for after_s in (0, 3 * WINDOW_S):
+            leading, other = ask_all(stage, [completion("same"), completion("other")])
+            answers = await asyncio.gather(other, *(follow(leading, after_s) for _ in range(3)))
+            assert {answer.status for answer in answers} == {200}
+    assert prompts_of(stand_in) == [2, 2]
+
+
+async def test_who_comes_after_all_is_joined_as_one_that_comes_then(stand_in: StandIn) -> None:
+    async def ask_after_all(request: ApiRequest) -> Answer:
+        caller = Caller()
+        stage.expect(caller, request)
+        stage.not_coming(caller)
+        await asyncio.sleep(WINDOW_S)
+        return await stage.complete("POST", request.endpoint.path, caller, request.body)
+
+    async with batching(stand_in) as (stage, _):
+        await asyncio.gather(*(ask_after_all(completion(f"prompt {number}")) for number in range(3)))
+    assert sorted(prompts_of(stand_in)) == [1, 2]
 
 
 async def test_a_bad_prompt_fails_alone_and_costs_one_call_more_at_most(stand_in: StandIn) -> None:
