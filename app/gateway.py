@@ -360,6 +360,10 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
                 elif passed:
                     pings.postpone()
                     await outlet.write(passed)
+            if events.failed and not events.done:
+                pings.stop()
+                outlet.complete(b"")
+                await outlet.end(b"")
     except UpstreamRefusal as refusal:
         pings.stop()
         if exchange.begun:
@@ -384,8 +388,6 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
         exchange.record.usage, exchange.record.chunks = events.usage, events.chunks
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
-        if not exchange.ended:
-            await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
 

@@ -107,9 +107,11 @@ class Flight:
             return
         self._over = True
         self._leave_map()
-        for follower in self._followers:
+        # The leader's own client is still to get what the leader has for it.
+        own = self._followers & {self._leaders_own}
+        for follower in self._followers - own:
             follower.fail()
-        self._followers.clear()
+        self._followers = own
 
     def follow(self) -> "Follower":
         """From the beginning."""
