@@ -60,7 +60,7 @@ class Responses(Endpoint):
                 code="invalid_value",
             )
         most = fields.get("max_output_tokens")
-        unbounded = _unbounded_param(fields)
+        unbounded = self.unbounded_param_of(fields)
         return ApiRequest(
             endpoint=self,
             body=body,
@@ -73,6 +73,13 @@ class Responses(Endpoint):
             answer_bound_tokens=None if most is None else int(most),
             unbounded_param=unbounded,
         )
+
+    def unbounded_param_of(self, fields: Mapping[str, Any]) -> str | None:
+        for index, tool in enumerate(fields.get("tools") or ()):
+            if tool.get("type") not in _TOOLS_OF_THE_CALLER:
+                return f"tools[{index}]"
+        # A prompt that is kept upstream brings tools of its own.
+        return next((name for name in ("prompt", "context_management") if fields.get(name)), None)
 
     def is_complete(self, answer: Mapping[str, object]) -> bool:
         return answer.get("status") == "completed" and answer.get("error") is None
@@ -94,13 +101,6 @@ class Responses(Endpoint):
 
 
 RESPONSES = Responses()
-
-
-def _unbounded_param(fields: Mapping[str, Any]) -> str | None:
-    for index, tool in enumerate(fields.get("tools") or ()):
-        if tool.get("type") not in _TOOLS_OF_THE_CALLER:
-            return f"tools[{index}]"
-    return "context_management" if fields.get("context_management") else None
 
 
 def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:

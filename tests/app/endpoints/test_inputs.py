@@ -177,7 +177,7 @@ def test_an_image_has_a_constant_wherever_it_is(endpoint: Endpoint, change: dict
     [
         ({"previous_response_id": "resp_1"}, None),
         ({"conversation": {"id": "conv_1"}}, None),
-        ({"prompt": {"id": "pmpt_1"}}, None),
+        ({"prompt": {"id": "pmpt_1", "version": "2"}}, "prompt"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, None),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, None),
         ({"input": [{"type": "reasoning", "encrypted_content": "abc", "summary": []}]}, None),
@@ -209,6 +209,8 @@ def test_tools_of_the_caller_have_a_bound() -> None:
         (RESPONSES, {"temperature": 1, "store": False}, False),
         (RESPONSES, {"temperature": 0, "store": False, "conversation": "conv_1"}, False),
         (RESPONSES, {"temperature": 0, "store": False, "tools": [{"type": "web_search"}]}, False),
+        (RESPONSES, {"temperature": 0, "store": False, "prompt": {"id": "pmpt_1"}}, False),
+        (RESPONSES, {"temperature": 0, "store": False, "prompt": {"id": "pmpt_1", "version": "2"}}, False),
         (COMPLETIONS, {}, False),
         (COMPLETIONS, {"temperature": 0}, True),
         (COMPLETIONS, {"seed": 1}, True),
