@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.endpoints.addresses import has_address
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -75,7 +76,12 @@ class ChatCompletions(Endpoint):
         return asked_for and self.is_pure(request)
 
     def is_pure(self, request: ApiRequest) -> bool:
-        return not request.fields.get("store") and request.unbounded_param is None
+        fields = request.fields
+        return (
+            not fields.get("store")
+            and request.unbounded_param is None
+            and not any(has_address(message.get("content")) for message in fields["messages"])
+        )
 
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)

@@ -7,6 +7,7 @@ and on tools that run there; such a request says that its cost has no bound of i
 from collections.abc import Mapping
 from typing import Any
 
+from app.endpoints.addresses import has_address
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -94,6 +95,9 @@ class Responses(Endpoint):
             fields.get("store") is False
             and fields.get("conversation") is None
             and request.unbounded_param is None
+            and not any(
+                has_address(item.get("content")) or has_address(item.get("output")) for item in _items(fields)
+            )
         )
 
     def events(self, request: ApiRequest) -> EventStream:  # noqa: ARG002
@@ -106,9 +110,7 @@ RESPONSES = Responses()
 def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
     if any(fields.get(name) is not None for name in _KEPT_UPSTREAM):
         return None
-    items = fields["input"]
-    if isinstance(items, str):
-        items = ()
+    items = _items(fields)
     bound = text_bound_tokens(body, 1 + len(items), with_tools=bool(fields.get("tools")))
     for item in items:
         # What is encrypted or compacted may unfold to more than its bytes.
@@ -120,6 +122,12 @@ def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
                 return None
             bound += added
     return bound
+
+
+def _items(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the input consists of, nothing when it is one text."""
+    asked = fields.get("input")
+    return asked if isinstance(asked, list) else []
 
 
 def _input(param: str, value: object) -> None:

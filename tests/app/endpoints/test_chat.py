@@ -244,3 +244,22 @@ def test_texts_from_elsewhere_leave_only_the_models_own_bound(change: dict[str, 
 def test_what_searches_the_web_for_a_fee_is_told(change: dict[str, Any], unbounded_param: str | None) -> None:
     request = CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change}))
     assert request.unbounded_param == unbounded_param
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.com/a.png", False),
+        ("HTTP://example.com/a.png", False),
+        ("data:image/png;base64,AAAA", True),
+        ("DATA:image/png;base64,AAAA", True),
+    ],
+)
+def test_an_answer_about_an_image_is_kept_only_when_the_request_holds_the_image(
+    url: str, expected: bool
+) -> None:
+    parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    asked = {**GOOD, "temperature": 0, "messages": [*GOOD["messages"], {"role": "user", "content": parts}]}
+    request = CHAT_COMPLETIONS.parse(orjson.dumps(asked))
+    assert CHAT_COMPLETIONS.is_repeatable(request) is expected
+    assert CHAT_COMPLETIONS.is_pure(request) is expected

@@ -224,6 +224,27 @@ def test_only_repeatable_requests_are_kept(
     assert endpoint.is_repeatable(parsed(endpoint, **change)) is expected
 
 
+ADDRESS = "https://example.com/a"
+SCREENSHOT = {"type": "computer_screenshot", "image_url": ADDRESS}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"role": "user", "content": [IMAGE]}, True),
+        ({"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}, True),
+        ({"role": "user", "content": [{"type": "input_text", "text": ADDRESS}]}, True),
+        ({"role": "user", "content": [{**IMAGE, "image_url": ADDRESS}]}, False),
+        ({"role": "user", "content": [{"type": "input_file", "file_url": ADDRESS}]}, False),
+        ({"type": "function_call_output", "output": [{**IMAGE, "image_url": ADDRESS}]}, False),
+        ({"type": "computer_call_output", "output": SCREENSHOT}, False),
+    ],
+)
+def test_what_is_fetched_from_an_address_is_not_kept(item: dict[str, Any], expected: bool) -> None:
+    request = parsed(RESPONSES, temperature=0, store=False, input=[USER, item])
+    assert RESPONSES.is_repeatable(request) is RESPONSES.is_pure(request) is expected
+
+
 @pytest.mark.parametrize(
     ("endpoint", "answer", "expected"),
     [
