@@ -212,7 +212,11 @@ class Batching:
         """The caller is gone, or waited long enough; the others go on."""
         batch.members.remove(member)
         if batch.call is not None and member.answer.cancelled():
-            batch.call.record_for(member.exchange.record, len(batch.members) + 1)
+            record = member.exchange.record
+            batch.call.record_for(record, len(batch.members) + 1)
+            if batch.members:
+                # What it was answered so far says nothing of the next attempt, which the others stay for.
+                record.upstream_status = None
         if batch.members:
             return
         if batch.task is not None:
