@@ -3,7 +3,7 @@
 A request without company goes at once, as it came, and so does one that several models may answer. It has
 company when another one of its shape came within WINDOW_S of it and has no answer yet. Then it waits until a
 joined request is full, or for WINDOW_S and until all that reached the gateway in the meantime have come
-through the steps before this one.
+through the steps before this one, or wait there for another's answer.
 
 Each caller keeps what it would have alone: its own reservation, usage and end. A joined request that failed
 without being charged is asked again by each caller for itself, so nobody fails for another one's prompt; what
@@ -69,6 +69,15 @@ class Batching:
         queue.arrivals[exchange] = asyncio.get_running_loop().time()
         queue.on_the_way.add(exchange)
         task.add_done_callback(lambda _: self._over(exchange, part.shape))
+
+    def not_coming(self, exchange: Asking) -> None:
+        """Tells of a request that waits for another's answer, so that nobody waits for it meanwhile.
+
+        Should it come to `complete` after all, it counts as one that comes then.
+        """
+        part = self._parts.get(exchange)
+        if part is not None:
+            self._over(exchange, part.shape)
 
     def complete(
         self,
@@ -176,7 +185,7 @@ class Batching:
                 self._begin(queue)
 
     def _over(self, exchange: Asking, shape: Shape) -> None:
-        """The request was answered or ended without an answer."""
+        """The request was answered, ended without an answer, or is not coming."""
         self._parts.pop(exchange, None)
         queue = self._queues.get(shape)
         if queue is None or queue.arrivals.pop(exchange, None) is None:
@@ -203,7 +212,11 @@ class Batching:
         """The caller is gone, or waited long enough; the others go on."""
         batch.members.remove(member)
         if batch.call is not None and member.answer.cancelled():
-            batch.call.record_for(member.exchange.record, len(batch.members) + 1)
+            record = member.exchange.record
+            batch.call.record_for(record, len(batch.members) + 1)
+            if batch.members:
+                # What it was answered so far says nothing of the next attempt, which the others stay for.
+                record.upstream_status = None
         if batch.members:
             return
         if batch.task is not None:

@@ -278,8 +278,9 @@ def unpriced_model(model: str) -> ApiError:
 
 
 def unbounded_cost(param: str) -> ApiError:
+    what, remedy = ("this model", "Use another one.") if param == "model" else (param, "Leave it out.")
     return invalid_request(
-        f"What {param} may cost has no bound, so a spend limit cannot be kept with it. Leave it out.",
+        f"What {what} may cost has no bound, so a spend limit cannot be kept with it. {remedy}",
         param=param,
         code="unbounded_cost",
     )

@@ -7,6 +7,7 @@ about to be?) -> admission (within its limit?) -> upstream -> answer. A step kno
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote
 
 import aiohttp
@@ -78,7 +79,9 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
         if flight is None:
             return
         try:
-            lookup = await turn(steps.cache, question, lookup, flight, stream=request.stream)
+            if flight.needs_turn:
+                waits = partial(steps.batching.not_coming, exchange)
+                lookup = await turn(steps.cache, question, lookup, flight, waits, stream=request.stream)
             if lookup.answer is not None:
                 _tell_cache(exchange, "shared")
                 await _replay(exchange, request, lookup.answer)
@@ -201,6 +204,7 @@ async def _find(
 async def _follow(exchange: Exchange, steps: Steps, request: ApiRequest, follower: Follower) -> bool:
     """Answers with what another request gets. False when that one failed before anything came of it."""
     _tell_cache(exchange, "shared")
+    steps.batching.not_coming(exchange)
     begun = False
     pings = None
     try:
@@ -364,6 +368,10 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
                 elif passed:
                     pings.postpone()
                     await outlet.write(passed)
+            if events.failed and not events.done:
+                pings.stop()
+                outlet.complete(b"")
+                await outlet.end(b"")
     except UpstreamRefusal as refusal:
         pings.stop()
         if exchange.begun:
@@ -389,8 +397,6 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
         exchange.record.silent_s = events.silent_s
     if events.failed:
         exchange.record.error = "upstream_failed_in_stream"
-        if not exchange.ended:
-            await exchange.end_stream()
     elif not events.done:
         raise errors.upstream_cut()
 

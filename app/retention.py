@@ -2,7 +2,8 @@
 
 The attribute `data_retention` of their items; the types are OpenAI's. The gateway writes no content into its
 logs and records, whatever is chosen, which is `modified_abuse_monitoring`. With `zero_data_retention` it
-keeps no answers in its cache either, and asks the upstream to store nothing. What OpenAI keeps for its own
+keeps no answers in its cache either and gives none that it has kept, and asks the upstream to store nothing;
+what was kept before it was chosen stays in Valkey until its time is over. What OpenAI keeps for its own
 monitoring of abuse is a matter of the agreement with OpenAI.
 """
 

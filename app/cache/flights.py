@@ -64,9 +64,9 @@ class Flight:
         self._over = slot is None
 
     @property
-    def is_shared(self) -> bool:
-        """Whether others may follow."""
-        return self._flights is not None
+    def needs_turn(self) -> bool:
+        """Whether others may follow, and nothing says yet that no other replica is asking."""
+        return self._flights is not None and self.lease is None
 
     @property
     def is_followed(self) -> bool:
@@ -107,9 +107,11 @@ class Flight:
             return
         self._over = True
         self._leave_map()
-        for follower in self._followers:
+        # The leader's own client is still to get what the leader has for it.
+        own = self._followers & {self._leaders_own}
+        for follower in self._followers - own:
             follower.fail()
-        self._followers.clear()
+        self._followers = own
 
     def follow(self) -> "Follower":
         """From the beginning."""

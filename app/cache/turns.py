@@ -5,6 +5,7 @@ its first event, so less. Whoever is not served in that time asks by itself.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from app.cache.flights import Flight
 from app.cache.responses import Lookup, Question, ResponseCache
@@ -16,14 +17,19 @@ LONGEST_PAUSE_S = 0.2
 
 
 async def turn(
-    cache: ResponseCache, question: Question | None, lookup: Lookup, flight: Flight, *, stream: bool
+    cache: ResponseCache,
+    question: Question | None,
+    lookup: Lookup,
+    flight: Flight,
+    waits: Callable[[], None],
+    *,
+    stream: bool,
 ) -> Lookup:
     """The lookup as it is when the turn has come: with the answer of another replica, or without.
 
-    In the latter case the flight has the lease, unless there is none to be had.
+    In the latter case the flight has the lease, unless there is none to be had. Only for a flight that needs
+    a turn. waits: told each time that another replica is waited for.
     """
-    if not flight.is_shared or flight.lease is not None:
-        return lookup
     loop = asyncio.get_running_loop()
     patient_until = loop.time() + (STREAM_PATIENCE_S if stream else PLAIN_PATIENCE_S)
     pause_s = FIRST_PAUSE_S
@@ -34,6 +40,7 @@ async def turn(
                 break
         if loop.time() >= patient_until:
             break
+        waits()
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         lookup = await cache.look_up(question)

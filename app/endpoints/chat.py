@@ -1,8 +1,10 @@
 """POST /v1/chat/completions. Bounds of fields are those of OpenAI's API reference."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.endpoints.addresses import has_address
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -30,6 +32,9 @@ from app.validate import (
 
 MAX_MESSAGES = 4096
 
+_SEARCHING = re.compile(r"gpt-[^:]*-search-(?:preview|api)\b", re.IGNORECASE)
+"""Models that search the web for each answer, for a fee a call (OpenAI, "Pricing")."""
+
 
 class ChatCompletions(Endpoint):
     path = "/chat/completions"
@@ -43,6 +48,7 @@ class ChatCompletions(Endpoint):
             raise missing("messages", "a list of one message or more")
         stream = fields.get("stream") is True
         answers = int(fields.get("n") or 1)
+        unbounded = self.unbounded_param_of(fields)
         return ApiRequest(
             endpoint=self,
             body=body,
@@ -50,11 +56,16 @@ class ChatCompletions(Endpoint):
             model=fields["model"],
             stream=stream,
             include_usage=wants_usage_chunk(fields, stream=stream),
-            prompt_bound_tokens=_prompt_bound_tokens(body, fields),
+            prompt_bound_tokens=None if unbounded else _prompt_bound_tokens(body, fields),
             answers=answers,
             answer_bound_tokens=_answer_bound_tokens(fields, answers),
-            unbounded_param=None if fields.get("web_search_options") is None else "web_search_options",
+            unbounded_param=unbounded,
         )
+
+    def unbounded_param_of(self, fields: Mapping[str, Any]) -> str | None:
+        if fields.get("web_search_options") is not None:
+            return "web_search_options"
+        return "model" if _SEARCHING.match(fields["model"]) else None
 
     def is_complete(self, answer: Mapping[str, object]) -> bool:
         return "error" not in answer and bool(answer.get("choices"))
@@ -65,7 +76,12 @@ class ChatCompletions(Endpoint):
         return asked_for and self.is_pure(request)
 
     def is_pure(self, request: ApiRequest) -> bool:
-        return not request.fields.get("store") and request.fields.get("web_search_options") is None
+        fields = request.fields
+        return (
+            not fields.get("store")
+            and request.unbounded_param is None
+            and not any(has_address(message.get("content")) for message in fields["messages"])
+        )
 
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)
@@ -78,12 +94,13 @@ CHAT_COMPLETIONS = ChatCompletions()
 
 
 def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
-    if fields.get("web_search_options") is not None:
-        return None
     messages = fields["messages"]
     with_tools = bool(fields.get("tools") or fields.get("functions"))
     bound = text_bound_tokens(body, len(messages), with_tools=with_tools)
     for message in messages:
+        if message.get("audio") is not None:
+            # An earlier answer that was spoken, by its id.
+            return None
         content = message.get("content")
         if isinstance(content, list):
             added = parts_tokens(content)

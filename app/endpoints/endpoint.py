@@ -41,8 +41,8 @@ class ApiRequest:
     count more, None when only the model's context bounds them (the request refers to texts that are not in
     it). answers: how many the model gives. answer_bound_tokens: the most that all answers together can have,
     None when only the model bounds them. unbounded_param: the field that lets the upstream do work of an
-    amount nobody knows before (tools that it runs itself), None when there is none. chain: None when the
-    caller named the one model that may answer.
+    amount nobody knows before (tools that it runs itself, a model that searches), None when there is none.
+    chain: None when the caller named the one model that may answer.
     """
 
     endpoint: "Endpoint"
@@ -64,14 +64,7 @@ class ApiRequest:
 
     def answered_by(self, chain: Chain) -> "ApiRequest":
         """The request to the chain's first model, with the others that may answer."""
-        model = {"model": chain.answering}
-        return replace(
-            self,
-            body=with_members(self.body, self.fields, model),
-            fields={**self.fields, **model},
-            model=chain.answering,
-            chain=chain,
-        )
+        return replace(self.changed(model=chain.answering), chain=chain)
 
     def changed(self, **members: object) -> "ApiRequest":
         """The request with these fields, and what follows from them. Raises ApiError (400)."""
@@ -105,6 +98,10 @@ class Endpoint(ABC):
     @abstractmethod
     def build(self, body: bytes, fields: dict[str, Any]) -> ApiRequest:
         """`fields`: the body, parsed. Raises ApiError (400) that names the first field that is wrong."""
+
+    def unbounded_param_of(self, fields: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """See `ApiRequest.unbounded_param`; `fields`: checked ones."""
+        return None
 
     @abstractmethod
     def is_complete(self, answer: Mapping[str, object]) -> bool:

@@ -7,6 +7,7 @@ and on tools that run there; such a request says that its cost has no bound of i
 from collections.abc import Mapping
 from typing import Any
 
+from app.endpoints.addresses import has_address
 from app.endpoints.bounds import parts_tokens, text_bound_tokens
 from app.endpoints.endpoint import ApiRequest, Endpoint
 from app.errors import invalid_request
@@ -60,7 +61,7 @@ class Responses(Endpoint):
                 code="invalid_value",
             )
         most = fields.get("max_output_tokens")
-        unbounded = _unbounded_param(fields)
+        unbounded = self.unbounded_param_of(fields)
         return ApiRequest(
             endpoint=self,
             body=body,
@@ -73,6 +74,13 @@ class Responses(Endpoint):
             answer_bound_tokens=None if most is None else int(most),
             unbounded_param=unbounded,
         )
+
+    def unbounded_param_of(self, fields: Mapping[str, Any]) -> str | None:
+        for index, tool in enumerate(fields.get("tools") or ()):
+            if tool.get("type") not in _TOOLS_OF_THE_CALLER:
+                return f"tools[{index}]"
+        # A prompt that is kept upstream brings tools of its own.
+        return next((name for name in ("prompt", "context_management") if fields.get(name)), None)
 
     def is_complete(self, answer: Mapping[str, object]) -> bool:
         return answer.get("status") == "completed" and answer.get("error") is None
@@ -87,6 +95,9 @@ class Responses(Endpoint):
             fields.get("store") is False
             and fields.get("conversation") is None
             and request.unbounded_param is None
+            and not any(
+                has_address(item.get("content")) or has_address(item.get("output")) for item in _items(fields)
+            )
         )
 
     def events(self, request: ApiRequest) -> EventStream:  # noqa: ARG002
@@ -96,19 +107,10 @@ class Responses(Endpoint):
 RESPONSES = Responses()
 
 
-def _unbounded_param(fields: Mapping[str, Any]) -> str | None:
-    for index, tool in enumerate(fields.get("tools") or ()):
-        if tool.get("type") not in _TOOLS_OF_THE_CALLER:
-            return f"tools[{index}]"
-    return "context_management" if fields.get("context_management") else None
-
-
 def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
     if any(fields.get(name) is not None for name in _KEPT_UPSTREAM):
         return None
-    items = fields["input"]
-    if isinstance(items, str):
-        items = ()
+    items = _items(fields)
     bound = text_bound_tokens(body, 1 + len(items), with_tools=bool(fields.get("tools")))
     for item in items:
         # What is encrypted or compacted may unfold to more than its bytes.
@@ -120,6 +122,12 @@ def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
                 return None
             bound += added
     return bound
+
+
+def _items(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the input consists of, nothing when it is one text."""
+    asked = fields.get("input")
+    return asked if isinstance(asked, list) else []
 
 
 def _input(param: str, value: object) -> None:

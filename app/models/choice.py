@@ -37,7 +37,7 @@ class Models:
         if not models:
             raise errors.model_not_permitted(request.model, caller.project_id)
         if len(models) > 1:
-            models = self._priced(models, request, caller)
+            models = self._bounded(models, request, caller)
             takes_all = request.endpoint.takes_fallbacks
             models = self._in_order(alias.order, models, request) if takes_all else models[:1]
         chain = Chain(request.model, models, alias.first_byte_within_s, answering=models[0])
@@ -63,12 +63,18 @@ class Models:
     def _alias(self, model: str, caller: Caller) -> Alias | None:
         return caller.settings.model_aliases.get(model) or self._aliases.get(model)
 
-    def _priced(self, models: tuple[str, ...], request: ApiRequest, caller: Caller) -> tuple[str, ...]:
-        """Under a budget only those that have a price: another could not be held to it."""
+    def _bounded(self, models: tuple[str, ...], request: ApiRequest, caller: Caller) -> tuple[str, ...]:
+        """Under a budget only those that have a price, and no fee beside it: others cannot be held to it."""
         if not caller.plan().has_budget:
             return models
         tier = _tier(request)
-        return tuple(model for model in models if self._prices.price(model, tier)) or models[:1]
+        bounded = (
+            model
+            for model in models
+            if self._prices.price(model, tier)
+            and request.endpoint.unbounded_param_of({**request.fields, "model": model}) is None
+        )
+        return tuple(bounded) or models[:1]
 
     def _in_order(self, order: Order, models: Sequence[str], request: ApiRequest) -> tuple[str, ...]:
         warm, cooling = self._standings.warm_and_cooling(models)

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from app.batching import LONGEST_WINDOW_S
 from app.limits import Limits
 from app.usage import parse_usage
 from local.stand_in.completions import count_tokens
@@ -133,6 +134,47 @@ async def test_one_who_is_refused_by_a_limit_is_not_waited_for(
     assert "no" not in json.loads(stand_in.last_call()["body"])["prompt"]
     line = gateway.program.said("request", request_id=one.request_id)
     assert (line["joined"], line["upstream_attempts"], line["upstream_status"]) == (2, 1, 200)
+
+
+async def test_who_asks_does_not_wait_for_those_who_wait_for_its_answer(
+    gateway: Gateway, aws: Aws, stand_in: StandIn
+) -> None:
+    account = Account(aws)
+    held_up_ms = []
+    for _ in range(3):
+        stand_in.reset()
+        text = f"the same of {time.time_ns()}"
+        await ask_at_once(gateway, [embedding(text, account.key) for _ in range(10)])
+        assert stand_in.calls()["total"] == 1
+        held_up_ms.append(_held_up_ms(gateway, account))
+    assert min(held_up_ms) < LONGEST_WINDOW_S * 1000 / 2
+
+
+async def test_who_waits_for_another_replicas_answer_is_not_waited_for(
+    gateway: Gateway, start_gateway: StartGateway, aws: Aws, stand_in: StandIn
+) -> None:
+    account = Account(aws)
+    held_up_ms = []
+    with start_gateway() as other:
+        for _ in range(3):
+            stand_in.reset()
+            moment = time.time_ns()
+            slow = f'#stand-in {{"delay_ms": 800}} {moment}'
+            leading = asyncio.create_task(ask_at_once(gateway, [embedding(slow, account.key)]))
+            await asyncio.to_thread(until, lambda: stand_in.calls()["running"] == 1)
+            texts = [slow, f"one of {moment}", f"two of {moment}"]
+            await ask_at_once(other, [embedding(text, account.key) for text in texts])
+            await leading
+            assert stand_in.calls()["total"] == 2
+            held_up_ms.append(_held_up_ms(other, account))
+    assert min(held_up_ms) < LONGEST_WINDOW_S * 1000 / 2
+
+
+def _held_up_ms(gateway: Gateway, account: Account) -> float:
+    """How long a request took that was not the upstream's time."""
+    line = gateway.program.said("request", project_id=account.project_id, cache="miss")
+    held_up_ms: float = line["total_ms"] - line["upstream_ms"]
+    return held_up_ms
 
 
 async def test_a_bad_prompt_does_not_fail_its_neighbours(gateway: Gateway, stand_in: StandIn) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import app.batching
 from app.batching import LONGEST_WINDOW_S, WINDOW_S, Batching
 from app.endpoints import COMPLETIONS, EMBEDDINGS, ApiRequest, Endpoint
 from app.endpoints.endpoint import Chain
@@ -53,14 +54,16 @@ class FixedSecret(RotatingSecret[tuple[Deployment, ...]]):
 
 
 class NotingUpstream(Upstream):
-    """Notes when it is asked, by the loop's clock."""
+    """Notes when it is asked, by the loop's clock, and for whom."""
 
     asked_at: list[float]
+    asked_for: list[Asking]
 
     async def complete(
         self, method: str, path: str, exchange: Asking, body: bytes | None = None, **options: Any
     ) -> Answer:
         self.asked_at.append(asyncio.get_running_loop().time())
+        self.asked_for.append(exchange)
         return await super().complete(method, path, exchange, body, **options)
 
 
@@ -70,7 +73,7 @@ async def batching(
 ) -> AsyncIterator[tuple[Batching, NotingUpstream]]:
     """What is tested, before the real client of the stand-in; it must have forgotten everybody at the end."""
     upstream = NotingUpstream(f"{stand_in.url}/v1", FixedSecret(), longest_s, Standings(Latencies()))
-    upstream.asked_at = []
+    upstream.asked_at, upstream.asked_for = [], []
     await upstream.open()
     stage = Batching(upstream, most_prompts, longest_s)
     try:
@@ -268,6 +271,39 @@ async def test_who_does_not_come_is_waited_for_no_longer(stand_in: StandIn) -> N
     assert prompts_of(stand_in) == [2, 2]
 
 
+async def test_who_waits_for_anothers_answer_is_not_waited_for_by_it(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.batching, "LONGEST_WINDOW_S", 60.0)
+
+    async def follow(leading: "asyncio.Task[Answer]", after_s: float) -> Answer:
+        caller = Caller()
+        stage.expect(caller, completion("same"))
+        await asyncio.sleep(after_s)
+        stage.not_coming(caller)
+        return await leading
+
+    async with batching(stand_in) as (stage, _), asyncio.timeout(LONGEST_S):
+        for after_s in (0, 3 * WINDOW_S):
+            leading, other = ask_all(stage, [completion("same"), completion("other")])
+            answers = await asyncio.gather(other, *(follow(leading, after_s) for _ in range(3)))
+            assert {answer.status for answer in answers} == {200}
+    assert prompts_of(stand_in) == [2, 2]
+
+
+async def test_who_comes_after_all_is_joined_as_one_that_comes_then(stand_in: StandIn) -> None:
+    async def ask_after_all(request: ApiRequest) -> Answer:
+        caller = Caller()
+        stage.expect(caller, request)
+        stage.not_coming(caller)
+        await asyncio.sleep(WINDOW_S)
+        return await stage.complete("POST", request.endpoint.path, caller, request.body)
+
+    async with batching(stand_in) as (stage, _):
+        await asyncio.gather(*(ask_after_all(completion(f"prompt {number}")) for number in range(3)))
+    assert sorted(prompts_of(stand_in)) == [1, 2]
+
+
 async def test_a_bad_prompt_fails_alone_and_costs_one_call_more_at_most(stand_in: StandIn) -> None:
     good = [completion(f"prompt {number}") for number in range(9)]
     bad = completion('#stand-in {"status": 400}')
@@ -345,6 +381,27 @@ async def test_a_caller_that_leaves_takes_nobody_with_it_and_all_that_leave_stop
         await asyncio.gather(*leaving, return_exceptions=True)
         await asyncio.to_thread(until, lambda: stand_in.calls()["outcomes"].get("client_gone") == 1)
     assert prompts_of(stand_in) == [3, 2]
+
+
+async def test_who_leaves_between_a_failure_and_the_next_attempt_may_be_charged_unless_it_is_the_last(
+    stand_in: StandIn,
+) -> None:
+    for staying in (1, 0):
+        stand_in.reset()
+        stand_in.behave(times=1, status=503, retry_after_ms=1000)
+        async with batching(stand_in) as (stage, upstream):
+            callers = [Caller(), Caller()]
+            tasks = [asyncio.create_task(ask(stage, completion("prompt"), caller)) for caller in callers]
+            await asyncio.to_thread(
+                until, lambda: upstream.asked_for and upstream.asked_for[0].record.upstream_status == 503
+            )
+            for task in tasks[staying:]:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(answer, Answer) for answer in ended) == staying
+        assert callers[1].record.upstream_attempts == 1
+        assert callers[1].record.upstream_status == (None if staying else 503)
+        assert stand_in.calls()["total"] == 1 + staying
 
 
 async def test_who_leaves_before_the_call_is_not_in_it(stand_in: StandIn) -> None:

@@ -198,6 +198,7 @@ async def test_what_no_budget_can_bound_is_refused_where_there_is_one(
     for request, code, param in (
         (body(model="nobody-knows-it"), "model_not_priced", "model"),
         (body(web_search_options={}), "unbounded_cost", "web_search_options"),
+        (body(model="gpt-4o-search-preview"), "unbounded_cost", "model"),
     ):
         reply = (await post_all(replicas, governed.key, [request]))[0]
         assert (reply.status, reply.code) == (400, code)

@@ -11,7 +11,7 @@ from app.identity import Identity, bearer_token
 from app.keys import KeyRecord, hash_key, new_key
 from app.limits import NO_LIMITS, Limits
 from app.owners import Owners
-from app.remembered import FRESH_S, MAX_RECORDS, STALE_S, UNKNOWN_FRESH_S
+from app.remembered import FRESH_S, MAX_RECORDS, MAX_UNKNOWN, STALE_S, UNKNOWN_FRESH_S
 from app.table import Table, TableUnavailableError
 from tests.app.conftest import PEPPER
 
@@ -147,11 +147,40 @@ async def test_what_does_not_look_like_a_key_costs_no_read(table: FakeTable) -> 
     assert table.reads == 0
 
 
-async def test_a_flood_of_unknown_keys_is_bounded_in_memory(table: FakeTable) -> None:
-    who = Identity(table, PEPPER, 60)
+async def test_a_flood_of_unknown_keys_is_bounded_in_memory_and_no_known_one_is_forgotten_for_it(
+    table: FakeTable, clock: Clock
+) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    assert await status(who, key) == 200
     for number in range(MAX_RECORDS + 10):
         await status(who, f"sk-gw-{number:043}")
-    assert len(who._keys) == MAX_RECORDS
+    table.gone = True
+    clock.now += FRESH_S
+    assert await status(who, key) == 200
+    assert len(who._keys) == MAX_UNKNOWN + 1
+
+
+async def test_keys_beyond_the_most_that_are_remembered_are_forgotten_in_order_of_their_use(
+    table: FakeTable, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "MAX_RECORDS", 2)
+    who, keys = Identity(table, PEPPER, 60), [table.new_key() for _ in range(3)]
+    for key in (keys[0], keys[1], keys[0], keys[2]):
+        clock.now += FRESH_S
+        assert await status(who, key) == 200
+    table.gone = True
+    clock.now += FRESH_S
+    assert [await status(who, key) for key in keys] == [200, 503, 200]
+
+
+async def test_a_key_that_is_deleted_and_made_again_is_known_again(table: FakeTable, clock: Clock) -> None:
+    who, key = Identity(table, PEPPER, 60), table.new_key()
+    stored = table.records[hash_key(PEPPER, key)]
+    for known in (True, False, True):
+        table.records = {stored.hash: stored} if known else {}
+        clock.now += FRESH_S
+        assert await status(who, key) == (200 if known else 401)
+    assert len(who._keys) == 1
 
 
 async def test_the_keys_own_limit_comes_before_the_default(table: FakeTable) -> None:

@@ -1,21 +1,28 @@
 """The client of a stream that takes its events as it can, while others wait for the same."""
 
 import asyncio
-from typing import Any
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from app import gateway
 from app.cache import Flights, LeaderFailedError
 from app.cache.flights import MAX_BEHIND_BYTES, Follower
 from app.cache.slot import Slot
+from app.caps import NO_CAPS
+from app.endpoints import CHAT_COMPLETIONS
 from app.exchange import Exchange
 from app.outlet import Outlet
+from tests.app.conftest import StandIn
+from tests.app.test_batching import batching
 
 SLOT = Slot("key", b"epoch", 60)
 
 
 class Client:
-    """One that takes nothing until it is told to."""
+    """One that takes no event until it is told to."""
 
     def __init__(self) -> None:
         self.takes = asyncio.Event()
@@ -28,8 +35,9 @@ class Client:
         await asyncio.Event().wait()
 
     async def _send(self, message: Any) -> None:
-        await self.takes.wait()
-        self.got.append(message["body"])
+        if message["type"] == "http.response.body":
+            await self.takes.wait()
+            self.got.append(message["body"])
 
 
 async def everything(follower: Follower) -> bytes:
@@ -78,3 +86,30 @@ async def test_a_leader_far_behind_those_who_follow_loses_its_answer() -> None:
     client.takes.set()
     with pytest.raises(LeaderFailedError):
         await outlet.end(b"")
+
+
+async def test_a_slow_leader_is_told_of_a_failure_within_the_stream_after_all_that_came_before(
+    stand_in: StandIn,
+) -> None:
+    stand_in.behave(error_after=3, chunk_delay_ms=300)
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "tell me"}], "stream": True}
+    request = CHAT_COMPLETIONS.parse(json.dumps(body).encode())
+    flights, client = Flights(), Client()
+    flight = flights.lead(SLOT, alone=False)
+    follower = flights.follow(SLOT)
+    assert follower
+    following = asyncio.create_task(everything(follower))
+    async with batching(stand_in) as (_, upstream), asyncio.timeout(10):
+        steps = SimpleNamespace(upstream=upstream, ping_interval_s=10.0)
+        hold = SimpleNamespace(caller=SimpleNamespace(settings=SimpleNamespace(caps=NO_CAPS)))
+        leading = asyncio.create_task(
+            gateway._stream(client.exchange, cast(Any, steps), request, flight, cast(Any, hold))
+        )
+        with pytest.raises(LeaderFailedError):
+            await following
+        client.takes.set()
+        await leading
+    events = b"".join(client.got).split(b"\n\n")
+    assert [b'"delta"' in event for event in events] == [True, True, True, False, False]
+    assert b"The model failed." in events[3]
+    assert client.exchange.record.error == "upstream_failed_in_stream"

@@ -73,6 +73,25 @@ def test_with_zero_data_retention_no_answer_is_kept_and_nothing_stored_upstream(
         until(lambda: cached() == "hit", 5.0, "the project's own choice to hold")
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_what_was_kept_before_is_found_by_nobody_once_its_namespace_is_invalidated(people: People) -> None:
+    project = people.api.projects.create(name="Web shop").id
+    sdk = people.gateway.sdk(people.api.projects.service_accounts.create(project, name="web").api_key.value)
+
+    def cached() -> str:
+        found: str = sdk.chat.completions.with_raw_response.create(**ASKED).headers["x-cache"]
+        return found
+
+    assert cached() == "miss"
+    until(lambda: cached() == "hit", 5.0, "the answer to be kept")
+    people.api.projects.data_retention.update(project, retention_type=ZERO)
+    until(lambda: cached() == "bypass", 5.0, "the choice to hold")
+    sdk.post("/cache/invalidate", body={"namespace": "default"}, cast_to=object)
+    people.api.projects.data_retention.update(project, retention_type="modified_abuse_monitoring")
+    found = until(lambda: None if (said := cached()) == "bypass" else said, 5.0, "the other choice to hold")
+    assert found == "miss"
+
+
 @pytest.mark.parametrize(
     ("path", "chosen"),
     [

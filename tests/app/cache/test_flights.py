@@ -65,6 +65,20 @@ async def test_a_leader_that_fails_tells_those_who_wait_and_nobody_finds_it_any_
     led(flights).close()
 
 
+async def test_a_leaders_own_client_gets_what_comes_after_it_failed_for_the_others() -> None:
+    flights = Flights()
+    flight = led(flights)
+    follower = follower_of(flights)
+    own = flight.follow_own(b"one ")
+    flight.close()
+    assert not flight.is_followed
+    flight.publish(b"error")
+    flight.land()
+    assert await everything(own) == b"one error"
+    with pytest.raises(LeaderFailedError):
+        await follower.get()
+
+
 async def test_another_epoch_is_another_flight() -> None:
     flights = Flights()
     led(flights)

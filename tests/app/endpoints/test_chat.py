@@ -162,6 +162,7 @@ def test_any_bytes_are_answered(body: bytes) -> None:
         ({"seed": 0}, True),
         ({"seed": 7, "store": True}, False),
         ({"seed": 7, "web_search_options": {}}, False),
+        ({"seed": 7, "model": "gpt-5-search-api"}, False),
     ],
 )
 def test_only_repeatable_requests_are_kept(fields: dict[str, Any], expected: bool) -> None:
@@ -220,8 +221,45 @@ def test_an_image_has_a_constant_however_it_is_sent() -> None:
     "change",
     [
         {"web_search_options": {}},
+        {"model": "gpt-4o-search-preview"},
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+        {"messages": [*GOOD["messages"], {"role": "assistant", "audio": {"id": "audio_1"}}]},
     ],
 )
 def test_texts_from_elsewhere_leave_only_the_models_own_bound(change: dict[str, Any]) -> None:
     assert CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change})).prompt_bound_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("change", "unbounded_param"),
+    [
+        ({}, None),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"model": "gpt-4o-search-preview"}, "model"),
+        ({"model": "GPT-4o-mini-search-preview-2025-03-11"}, "model"),
+        ({"model": "gpt-5-search-api-2025-10-14"}, "model"),
+        ({"model": "ft:gpt-4o-mini-2024-07-18:acme:job-search-api:abc"}, None),
+    ],
+)
+def test_what_searches_the_web_for_a_fee_is_told(change: dict[str, Any], unbounded_param: str | None) -> None:
+    request = CHAT_COMPLETIONS.parse(orjson.dumps({**GOOD, **change}))
+    assert request.unbounded_param == unbounded_param
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.com/a.png", False),
+        ("HTTP://example.com/a.png", False),
+        ("data:image/png;base64,AAAA", True),
+        ("DATA:image/png;base64,AAAA", True),
+    ],
+)
+def test_an_answer_about_an_image_is_kept_only_when_the_request_holds_the_image(
+    url: str, expected: bool
+) -> None:
+    parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    asked = {**GOOD, "temperature": 0, "messages": [*GOOD["messages"], {"role": "user", "content": parts}]}
+    request = CHAT_COMPLETIONS.parse(orjson.dumps(asked))
+    assert CHAT_COMPLETIONS.is_repeatable(request) is expected
+    assert CHAT_COMPLETIONS.is_pure(request) is expected

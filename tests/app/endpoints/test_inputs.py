@@ -177,7 +177,7 @@ def test_an_image_has_a_constant_wherever_it_is(endpoint: Endpoint, change: dict
     [
         ({"previous_response_id": "resp_1"}, None),
         ({"conversation": {"id": "conv_1"}}, None),
-        ({"prompt": {"id": "pmpt_1"}}, None),
+        ({"prompt": {"id": "pmpt_1", "version": "2"}}, "prompt"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, None),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, None),
         ({"input": [{"type": "reasoning", "encrypted_content": "abc", "summary": []}]}, None),
@@ -209,6 +209,8 @@ def test_tools_of_the_caller_have_a_bound() -> None:
         (RESPONSES, {"temperature": 1, "store": False}, False),
         (RESPONSES, {"temperature": 0, "store": False, "conversation": "conv_1"}, False),
         (RESPONSES, {"temperature": 0, "store": False, "tools": [{"type": "web_search"}]}, False),
+        (RESPONSES, {"temperature": 0, "store": False, "prompt": {"id": "pmpt_1"}}, False),
+        (RESPONSES, {"temperature": 0, "store": False, "prompt": {"id": "pmpt_1", "version": "2"}}, False),
         (COMPLETIONS, {}, False),
         (COMPLETIONS, {"temperature": 0}, True),
         (COMPLETIONS, {"seed": 1}, True),
@@ -220,6 +222,27 @@ def test_only_repeatable_requests_are_kept(
     endpoint: Endpoint, change: dict[str, Any], expected: bool
 ) -> None:
     assert endpoint.is_repeatable(parsed(endpoint, **change)) is expected
+
+
+ADDRESS = "https://example.com/a"
+SCREENSHOT = {"type": "computer_screenshot", "image_url": ADDRESS}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"role": "user", "content": [IMAGE]}, True),
+        ({"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}, True),
+        ({"role": "user", "content": [{"type": "input_text", "text": ADDRESS}]}, True),
+        ({"role": "user", "content": [{**IMAGE, "image_url": ADDRESS}]}, False),
+        ({"role": "user", "content": [{"type": "input_file", "file_url": ADDRESS}]}, False),
+        ({"type": "function_call_output", "output": [{**IMAGE, "image_url": ADDRESS}]}, False),
+        ({"type": "computer_call_output", "output": SCREENSHOT}, False),
+    ],
+)
+def test_what_is_fetched_from_an_address_is_not_kept(item: dict[str, Any], expected: bool) -> None:
+    request = parsed(RESPONSES, temperature=0, store=False, input=[USER, item])
+    assert RESPONSES.is_repeatable(request) is RESPONSES.is_pure(request) is expected
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,22 @@ def test_under_a_budget_only_those_answer_that_have_a_price() -> None:
     assert chosen("cheap", a_caller(Limits(spend_limit_micro_usd=1))) == ("gpt-4o-mini", "gpt-4o")
 
 
+def test_under_a_budget_none_answers_that_searches_for_a_fee() -> None:
+    own = {"a": ["gpt-4o-search-preview", "gpt-4o"], "b": ["gpt-4o", "gpt-5-search-api"]}
+    limited = a_caller(Limits(spend_limit_micro_usd=1), model_aliases=own)
+    assert chosen("a", a_caller(model_aliases=own)) == ("gpt-4o-search-preview", "gpt-4o")
+    assert chosen("a", limited) == chosen("b", limited) == ("gpt-4o",)
+
+
+def test_what_follows_from_the_model_follows_from_the_one_that_is_asked() -> None:
+    caller = a_caller(model_aliases={"news": "gpt-5-search-api", "gpt-9-search-api": "gpt-4o"})
+    searching = the_models().choose(a_request("news"), caller)
+    assert (searching.unbounded_param, searching.prompt_bound_tokens) == ("model", None)
+    plain = the_models().choose(a_request("gpt-9-search-api"), caller)
+    assert plain.unbounded_param is None
+    assert plain.prompt_bound_tokens
+
+
 def test_the_cheapest_is_the_one_that_costs_least_for_this_request() -> None:
     own = {"a": {"models": ["gpt-4o", "o3", "gpt-4.1-nano"], "order": "cheapest"}}
     assert chosen("a", a_caller(model_aliases=own))[0] == "gpt-4.1-nano"
