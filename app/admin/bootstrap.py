@@ -11,7 +11,7 @@ that none lets a former one in again, nor any key that was made with it.
 from typing import TYPE_CHECKING, Literal
 
 from app.admin import items
-from app.admin.audit import OPERATOR, Event, entry
+from app.admin.audit import OPERATOR, Event, entry, key_created
 from app.admin.issue import read, write
 from app.admin.layout import Address, Item, admin_key_address, organization_address, user_address
 from app.admin.writes import Create, Delete, Forget, Update, Write
@@ -133,7 +133,7 @@ def _writes(
     ]
     events = [
         Event("user.added", user["id"], {"data": {"role": items.OWNER}}),
-        Event("api_key.created", made["id"], {"data": {"scopes": []}}),
+        key_created(made),
     ]
     if former is not None:
         writes += [Delete(former), Forget(admin_key_address(former["key_hash"]))]

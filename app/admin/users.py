@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.admin import bootstrap, layout, refusals
-from app.admin.admin_api_keys import key_deleted
-from app.admin.audit import Event, difference
+from app.admin.audit import Event, difference, key_deleted
 from app.admin.bootstrap import is_bootstrap
 from app.admin.call import Call, Request, deleted, listed
 from app.admin.items import OWNER, READER, Role
