@@ -190,13 +190,14 @@ class SpendAlerts(Section):
 
 
 class RateLimits(Section):
-    """The API has a row for every model that is served; in the file are those with a limit."""
+    """The API has a row for every model that is served; in the file are those with a limit of their own."""
 
     name = "rate_limits"
     path = "/rate_limits"
 
     def rows(self, scope: Scope) -> Rows:
-        rows = {limit["model"]: Row(_limits(limit), limit["id"]) for limit in self._all(scope)}
+        # What a model shows without being its own holds for all models together, and stays when it goes.
+        rows = {limit["model"]: Row(_limits(limit["own"]), limit["id"]) for limit in self._all(scope)}
         return {model: row for model, row in rows.items() if row.value}
 
     def wanted(self, written: Any) -> dict[str, Any]:

@@ -15,9 +15,12 @@ from app.admin.document.door import Door
 from app.admin.document.file import check
 from app.admin.document.plan import GO, Plan, plan
 from app.admin.document.state import read
+from app.admin.layout import project_address
+from app.limits import Limits
 from infra.seed import SeedError
 from tests.app.admin.document.command import Command
 from tests.app.admin.people import People
+from tests.app.admin.test_rate_limits import limit
 from tests.servers import ROOT, until
 
 
@@ -323,3 +326,17 @@ def test_more_projects_than_a_page_has_are_all_made_and_all_shown(command: Comma
     names = [f"Project {number:03}" for number in range(120)]
     assert command.apply({"projects": [{"name": name} for name in names]}).code == 0
     assert [one["name"] for one in command.export()["projects"]] == names
+
+
+def test_limits_of_all_models_together_are_no_models_own(command: Command) -> None:
+    people = command.people
+    made = people.api.projects.create(name="A").id
+    limit(people, project_address(made), Limits(requests_per_minute=500))
+    assert command.export()["projects"][0]["rate_limits"] == []
+    own = [{"model": "gpt-4o", "max_tokens_per_1_minute": 9000}]
+    assert command.apply(project("A", rate_limits=own)).code == 0
+    assert command.export()["projects"][0]["rate_limits"] == own
+    for _ in range(2):
+        said = command.apply(project("A", rate_limits=[]))
+        assert said.code == 0, said
+    assert said.out == "no changes\n"
