@@ -76,6 +76,10 @@ class Section(ABC):
     def written(self, rows: Rows) -> Any:
         """The section of the file that has these rows."""
 
+    def impossible(self, step: Step) -> str:  # noqa: ARG002
+        """What the API would refuse a step for: the field of the row, the reason and the remedy."""
+        return ""
+
     @abstractmethod
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         """Makes changes; returns what a person has to know of them. Raises RefusedError."""
@@ -245,6 +249,14 @@ class ServiceAccounts(Section):
 
     def written(self, rows: Rows) -> Any:
         return [row.value for row in rows.values()]
+
+    def impossible(self, step: Step) -> str:
+        if step.before is None or step.after is None or step.after["role"] != "none":
+            return ""
+        return (
+            f'role="none": the account is {step.before.value["role"]} and cannot be without a role again. '
+            "Set it to member or owner, or leave the account out and apply the file with --prune."
+        )
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         path = scope.path + self.path

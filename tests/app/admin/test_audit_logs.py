@@ -75,7 +75,8 @@ def test_what_an_operator_has_issued_is_told_as_the_api_tells_it(people: People)
     people.project_key()
     [project] = people.api.projects.list()
     by_operator = people.log()
-    _, key = people.add("reader", "member@example.com", **{project.id: "member"})
+    roles: dict[str, Any] = {project.id: "member"}
+    _, key = people.add("reader", "member@example.com", **roles)
     seen = [entry.type for entry in people.client(key).admin.organization.audit_logs.list()]
     assert seen == ["api_key.created", "service_account.created", "project.created"]
     assert len(ids(people.api.audit_logs.list(project_ids=[project.id]))) == 3

@@ -52,7 +52,7 @@ def test_the_bootstrap_key_is_an_owners(people: People, aws: Aws, organization_i
     api = people.client(key).admin.organization
     assert api.projects.create(name="First").id
     [shown] = api.admin_api_keys.list()
-    assert (is_bootstrap(shown.owner.id), shown.owner.role) == (True, "owner")
+    assert (is_bootstrap(str(shown.owner.id)), shown.owner.role) == (True, "owner")
     assert [entry.type for entry in api.audit_logs.list()] == [
         "project.created",
         "api_key.created",
