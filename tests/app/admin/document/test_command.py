@@ -18,7 +18,7 @@ from app.admin.document.state import read
 from app.admin.layout import project_address
 from app.limits import Limits
 from infra.seed import SeedError
-from tests.app.admin.document.command import Command
+from tests.app.admin.document.command import Command, Said
 from tests.app.admin.people import People
 from tests.app.admin.test_rate_limits import limit
 from tests.servers import ROOT, until
@@ -149,6 +149,9 @@ def test_a_project_with_an_id_is_renamed_and_a_name_of_two_needs_one(command: Co
     assert said.err.startswith('projects[0].name="Same": 2 projects have this name.')
     assert f"Set projects[0].id to one of {first}, {second}." in said.err
     assert {one["id"] for one in command.export()["projects"]} == {first, second}
+    exported = str(command.folder / "exported.yaml")
+    assert command.run("export", "--output", exported).code == 0
+    assert command.run("diff", exported, exported) == Said(0, "", "")
     said = command.apply(project("Mine", id=second))
     assert "    ~ name: Same → Mine" in said.out.splitlines()
     assert people.api.projects.retrieve(second).name == "Mine"
@@ -340,3 +343,20 @@ def test_limits_of_all_models_together_are_no_models_own(command: Command) -> No
         said = command.apply(project("A", rate_limits=[]))
         assert said.code == 0, said
     assert said.out == "no changes\n"
+
+
+def test_what_the_api_would_refuse_is_told_before_anything_is_changed(command: Command) -> None:
+    people = command.people
+    assert command.apply(project("A", service_accounts=[{"name": "web"}])).code == 0
+    many = [{"name": f"P{number}"} for number in range(21)]
+    users = [
+        {"email": "new@example.com", "role": "reader", "projects": {one["name"]: "member" for one in many}}
+    ]
+    projects = [{"name": "A", "service_accounts": [{"name": "web", "role": "none"}]}, *many]
+    log = len(people.log())
+    said = command.apply({"users": users, "projects": projects})
+    assert (said.code, said.out, len(people.log())) == (2, "", log)
+    assert [line.partition(":")[0] for line in said.err.splitlines()] == [
+        "users[new@example.com].projects",
+        'projects[0].service_accounts[web].role="none"',
+    ]
