@@ -19,10 +19,9 @@ from app.admin.writes import Check, Create, Delete, Write
 from app.errors import invalid_request
 
 KIND = "organization.invite"
-PREFIX = "/invites/"
-"""Of the path of the page that accepts (`invite_page.py`). What follows is the token, which no log holds."""
-
-LOGGED_PATH = f"{PREFIX}{{token}}"
+PATH = "/invites"
+"""Of the page that accepts (`invite_page.py`). The token is the link's fragment, which no browser sends, so
+no log on the way holds it."""
 
 VALID_FOR_S = 7 * 24 * 3600
 MAX_PROJECTS = 20
@@ -99,7 +98,7 @@ async def create(request: Request, body: CreateInvite) -> dict[str, Any]:
         f"{body.role}. Whoever invited has the link and hands it on. If this should not be, an owner deletes "
         f"the invite {invite['id']}.",
     )
-    return {**shown(invite), "accept_url": request.origin + PREFIX + token}
+    return {**shown(invite), "accept_url": f"{request.origin}{PATH}#{token}"}
 
 
 async def list_(request: Request, query: PageParameters) -> dict[str, Any]:
