@@ -177,8 +177,6 @@ class Application:
             await self._health(Exchange(scope, receive, send), path)
             return
         exchange = Exchange(scope, receive, send, self._room)
-        if path.startswith(invites.PREFIX):
-            exchange.record.path = invites.LOGGED_PATH
         self._in_flight += 1
         try:
             if self._lifecycle.draining:
@@ -224,7 +222,7 @@ class Application:
             return calls.handle(exchange, _opened(self._batches), scope)
         if path.startswith(administration.PREFIXES):
             return _opened(self._administration).handle(exchange, scope)
-        if path.startswith(invites.PREFIX):
+        if path == invites.PATH:
             return _opened(self._invite_page).handle(exchange, scope)
         raise errors.unknown_url(method, path)
 

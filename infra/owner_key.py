@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.admin.bootstrap import first_showing
+from app.admin.bootstrap import Admission, first_showing
 from app.admin.issue import DEFAULT_ORGANIZATION_ID
 from app.keys import ADMIN_KEY_PREFIX, random_key
 from infra.seed import SeedError, admit_owner, stack_outputs
@@ -19,6 +19,11 @@ from infra.seed import SeedError, admit_owner, stack_outputs
 TAKEN_OVER = (
     "an owner has taken over, so the bootstrap key lets nobody in any more. Ask an owner for a key; if there "
     "is none who can, run: python -m infra.owner_key reopen --stack <stack>"
+)
+
+DELETED = (
+    "the key was deleted, so it lets nobody in any more. To make another that takes its place, run: "
+    "python -m infra.owner_key rotate --stack <stack>"
 )
 
 SHOWN = (
@@ -30,11 +35,11 @@ SHOWN = (
 def owner_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> str:
     """The key that lets the first owner in, to be used. what: show, rotate or reopen; outputs: the stack's.
 
-    Raises SeedError when an owner has taken over, and botocore's errors when AWS refuses.
+    Raises SeedError when it lets nobody in, and botocore's errors when AWS refuses.
     """
     vault, arn = session.client("secretsmanager"), outputs["owner_secret_arn"]
 
-    def admitted() -> bool:
+    def admission() -> Admission:
         return admit_owner(
             session,
             pepper_arn=outputs["pepper_secret_arn"],
@@ -43,14 +48,16 @@ def owner_key(session: boto3.Session, outputs: Mapping[str, str], what: str) -> 
             reopen=what == "reopen",
         )
 
-    if what != "reopen" and not admitted():
-        raise SeedError(TAKEN_OVER)
-    if what != "show":
+    known = admission() if what != "reopen" else None
+    if known == "deleted" and what == "show":
+        raise SeedError(DELETED)
+    if what != "show" and known != "taken over":
         # The secret first: a run that is cut here is mended by the next, of `infra.seed` too.
         new = random_key(ADMIN_KEY_PREFIX)
         vault.put_secret_value(SecretId=arn, SecretString=new)
-        if not admitted():
-            raise SeedError(TAKEN_OVER)
+        known = admission()
+    if known == "taken over":
+        raise SeedError(TAKEN_OVER)
     return vault.get_secret_value(SecretId=arn)["SecretString"]
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.admin.bootstrap import admit
+from app.admin.bootstrap import Admission, admit
 from app.admin.issue import DEFAULT_ORGANIZATION_ID
 from app.keys import ADMIN_KEY_PREFIX, KEY_PREFIX, random_key
 
@@ -35,6 +35,12 @@ OWN_KEYS = (KEY_PREFIX, ADMIN_KEY_PREFIX)
 FIRST_VALUE_TOKEN = "first-value-of-this-secret-000000"  # noqa: S105
 
 USER_READY_S = 300
+
+OWNERS_KEY: dict[Admission, str] = {
+    "let in": "lets the first owner in",
+    "taken over": "an owner has taken over",
+    "deleted": "was deleted; to make another, run: python -m infra.owner_key rotate --stack <stack>",
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,8 @@ def seed_generated(session: boto3.Session, arns: SecretArns, cache_user_id: str)
 
 def admit_owner(
     session: boto3.Session, *, pepper_arn: str, owner_arn: str, table_name: str, reopen: bool = False
-) -> bool:
-    """Lets the key in the owner's secret in, and no former one. False when an owner has taken over.
+) -> Admission:
+    """Lets the key in the owner's secret in, and no former one, unless an owner has taken over or deleted it.
 
     Raises botocore's ClientError when AWS refuses.
     """
@@ -137,7 +143,7 @@ def _seed_stack(stack: str) -> None:
     admitted = admit_owner(
         session, pepper_arn=arns.pepper, owner_arn=arns.owner, table_name=outputs["table_name"]
     )
-    _say(f"owner's key: {'lets the first owner in' if admitted else 'an owner has taken over'}")
+    _say(f"owner's key: {OWNERS_KEY[admitted]}")
     present = has_value(session, arns.openai)
     key = ask_openai_key(present)
     if key or not present:

@@ -75,13 +75,15 @@ def _apply(given: argparse.Namespace) -> int:
         _say("nothing was changed")
         return FAILED
     carry_out(door, planned, _say)
-    if rest := left_over(door, file, others).targets:
-        titles = ", ".join(dict.fromkeys(target.title for target in rest))
+    rest, strange = left_over(door, file, others, planned)
+    if strange:
+        titles = ", ".join(dict.fromkeys(target.title for target in strange))
         _complain(
             f"somebody else has changed this at the same time: {titles}. Run the command again to see what "
             "is not as the file says."
         )
         return FAILED
+    carry_out(door, rest, _say, last=True)
     return DONE
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.admin import items, layout, refusals
-from app.admin.audit import Actor, Event
+from app.admin.audit import Actor, Event, key_created
 from app.admin.invites import shown, status
 from app.admin.items import OWNER
 from app.admin.layout import Item, invite_address, project_address
@@ -92,7 +92,6 @@ class Acceptance:
             Create(key),
             *(Check(layout.Address.of(project), {"status": "active"}) for project in open_ones),
         ]
-        told = {"name": key["name"], "redacted_value": key["redacted"]}
         events = [
             Event("invite.accepted", invite["id"], None, shown(invite), shown(accepted)),
             Event("user.added", user["id"], {"data": {"role": user["role"]}}, after=shown_user(user)),
@@ -100,7 +99,7 @@ class Acceptance:
                 Event("user.added", user["id"], {"data": {"role": roles[project["id"]]}}, project=project)
                 for project in open_ones
             ),
-            Event("api_key.created", key["id"], {"data": {"scopes": []}}, after=told),
+            key_created(key),
         ]
         if user["role"] == OWNER:
             ended, logged = await bootstrap_ends(self._store, organization_id)

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from app.admin import items, layout
-from app.admin.audit import Event
+from app.admin.audit import key_created, key_deleted
 from app.admin.call import Call, Request, deleted, listed
 from app.admin.items import OWNER, READER
 from app.admin.layout import Address, Item, user_address
@@ -51,11 +51,9 @@ async def create(request: Request, body: CreateAdminKey) -> dict[str, Any]:
     text, key = items.new_admin_key(
         request.pepper, owner, name=body.name, expires_at=expires_at(body.expires_in_seconds)
     )
-    told = {"name": key["name"], "redacted_value": key["redacted"], "expires_at": key["expires_at"]}
-    created = Event("api_key.created", key["id"], {"data": {"scopes": []}}, after=told)
 
     async def change() -> None:
-        await request.commit([Create(key)], [created])
+        await request.commit([Create(key)], [key_created(key)])
 
     await request.settled(change)
     return {**shown(key, users), "value": text}
@@ -86,12 +84,6 @@ async def delete(request: Request) -> dict[str, Any]:
         return str(key["id"])
 
     return deleted(KIND, await request.settled(change))
-
-
-def key_deleted(key: Item) -> Event:
-    """The log's entry of an admin key that is gone."""
-    told = {"name": key["name"], "redacted_value": key["redacted"]}
-    return Event("api_key.deleted", key["id"], None, before=told)
 
 
 def _owner_address(key: Item) -> Address:

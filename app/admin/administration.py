@@ -17,7 +17,7 @@ from app.admin.not_offered import NOT_OFFERED, NotOffered
 from app.admin.notices import Notices
 from app.admin.offered import CALLS
 from app.admin.parameters import MAX_BODY_BYTES
-from app.admin.store import Store
+from app.admin.store import ConflictError, Store
 from app.exchange import Exchange
 from app.table import TableUnavailableError
 
@@ -101,6 +101,8 @@ class Administration:
             answer: dict[str, Any] = await call.answer(request, scope["query_string"], body)
         except TableUnavailableError:
             raise refusals.unavailable() from None
+        except ConflictError:
+            raise refusals.conflict() from None
         await exchange.answer_json(200, answer)
 
 

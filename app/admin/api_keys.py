@@ -3,12 +3,12 @@
 from typing import Any, Literal
 
 from app.admin import items, layout, service_accounts
-from app.admin.audit import Event
+from app.admin.audit import Event, key_deleted
 from app.admin.call import OF_PROJECT, Call, Request, deleted, listed
 from app.admin.items import READER
 from app.admin.layout import Address, Item
 from app.admin.parameters import ExpiresInSeconds, PageParameters, Parameters
-from app.admin.service_accounts import Scopes, account_address, expires_at, key_deleted
+from app.admin.service_accounts import Scopes, account_address, expires_at
 from app.admin.writes import Delete, Update, Write
 from app.errors import invalid_request
 

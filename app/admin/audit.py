@@ -76,6 +76,18 @@ def entry(organization_id: str, actor: Actor, event: Event) -> Item:
     }
 
 
+def key_created(key: Item, project: Item | None = None) -> Event:
+    """Of a new key: of the project, or an admin's."""
+    told = {"name": key["name"], "redacted_value": key["redacted"], "expires_at": key.get("expires_at")}
+    return Event("api_key.created", key["id"], {"data": {"scopes": []}}, after=told, project=project)
+
+
+def key_deleted(key: Item, project: Item | None = None) -> Event:
+    """Of one that is gone."""
+    told = {"name": key["name"], "redacted_value": key["redacted"]}
+    return Event("api_key.deleted", key["id"], before=told, project=project)
+
+
 def difference(before: Item, after: Item) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of two shown objects, the fields that differ: as they were, as they are."""
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]

@@ -1,20 +1,21 @@
 """The page behind an invite's link. Looking at it changes nothing, so mail scanners do not use the link up.
 
-Plain HTML that loads nothing from anywhere, is kept by no cache and tells no other site where it was.
+Plain HTML that loads nothing from anywhere, is kept by no cache and tells no other site where it was. The
+link's fragment is the token, which a short script posts as if it had been pasted into the page's form;
+without scripts, a person pastes it.
 """
 
 import base64
 import hashlib
 from datetime import UTC, datetime
 from html import escape
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from starlette.types import Scope
 
 from app.admin import refusals
 from app.admin.acceptance import Acceptance, VoidInviteError
 from app.admin.administration import actor
-from app.admin.invites import PREFIX
 from app.admin.layout import Item
 from app.admin.notices import Notices
 from app.admin.store import Store
@@ -32,7 +33,17 @@ _STYLE = (
     "input{display:block;width:100%;box-sizing:border-box;margin:.25rem 0 1rem}"
     "code{overflow-wrap:anywhere}"
 )
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_SCRIPT = (
+    "const use=()=>{const form=document.forms[0],token=location.hash.slice(1);if(token){history.replaceState("
+    'null,"",location.pathname);form.elements.invite.value=token;form.submit()}};'
+    'addEventListener("hashchange",use);use()'
+)
+
+
+def _source(text: str) -> str:
+    """What a content security policy calls an inline text that it lets through."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
 
 HEADERS: tuple[Header, ...] = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -42,8 +53,8 @@ HEADERS: tuple[Header, ...] = (
     (b"x-robots-tag", b"noindex"),
     (
         b"content-security-policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'".encode(),
+        f"default-src 'none'; style-src {_source(_STYLE)}; script-src {_source(_SCRIPT)}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'".encode(),
     ),
 )
 
@@ -56,7 +67,7 @@ _ASK_AGAIN = "Ask an owner of the organization for another invite."
 
 
 class InvitePage:
-    """Answers every path that begins with PREFIX."""
+    """Answers `invites.PATH`: the form for the link, then that for the name, then the key."""
 
     def __init__(self, store: Store, pepper: str, notices: Notices) -> None:
         self._acceptance = Acceptance(store, pepper, notices)
@@ -67,20 +78,21 @@ class InvitePage:
         await exchange.answer(status, page.encode(), HEADERS)
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> tuple[int, str]:
-        token: str = scope["path"].removeprefix(PREFIX)
         try:
             match exchange.record.method:
                 case "GET" | "HEAD":
-                    return 200, _asking(await self._acceptance.pending(token))
+                    return 200, _entrance()
                 case "POST":
-                    form = await exchange.read_body(MAX_FORM_BYTES)
-                    # Before the form, whose faults are no business of those without an invite.
+                    form = _fields(await exchange.read_body(MAX_FORM_BYTES))
+                    token = form.get("invite", "").strip().rpartition("#")[2]
+                    # Before the name, whose faults are no business of those without an invite.
                     invite = await self._acceptance.pending(token)
-                    name = _name(form)
-                    if name is None:
-                        return 400, _asking(
-                            invite, fault=f"Enter a name of at most {MAX_NAME_CHARACTERS} letters."
-                        )
+                    if "name" not in form:
+                        return 200, _asking(invite, token)
+                    name = form["name"].strip()
+                    if not (name and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS):
+                        fault = f"Enter a name of at most {MAX_NAME_CHARACTERS} letters."
+                        return 400, _asking(invite, token, fault)
                     made = await self._acceptance.accept(token, name, actor(exchange, scope))
                     exchange.record.organization_id = made.user["organization_id"]
                     return 200, _accepted(made.user, made.key)
@@ -99,17 +111,25 @@ class InvitePage:
             return error.status, _refused(error.message)
 
 
-def _name(form: bytes) -> str | None:
-    """What the form's field `name` says; None when it is no name."""
+def _fields(form: bytes) -> dict[str, str]:
+    """None when it is no form."""
     try:
-        [name] = parse_qs(form.decode(), max_num_fields=10).get("name", [""])
+        return dict(parse_qsl(form.decode(), keep_blank_values=True, max_num_fields=10))
     except ValueError:
-        return None
-    name = name.strip()
-    return name if name and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS else None
+        return {}
 
 
-def _asking(invite: Item, fault: str = "") -> str:
+def _entrance() -> str:
+    return _page(
+        "Open your invite",
+        "<p>Paste the link that you were given, as a whole.</p>"
+        '<form method="post"><label for="invite">Your invite\'s link</label>'
+        '<input id="invite" name="invite" autocomplete="off" spellcheck="false" required>'
+        f'<button type="submit">Open the invite</button></form><script>{_SCRIPT}</script>',
+    )
+
+
+def _asking(invite: Item, token: str, fault: str = "") -> str:
     until = datetime.fromtimestamp(invite["valid_until"], UTC)
     wrong = ' aria-invalid="true" aria-describedby="fault"' if fault else ""
     return _page(
@@ -121,7 +141,8 @@ def _asking(invite: Item, fault: str = "") -> str:
         "<p>Accepting shows your admin key, this one time. Have a place ready to keep it, such as a password "
         "manager.</p>"
         + (f'<p id="fault" role="alert">{escape(fault)}</p>' if fault else "")
-        + '<form method="post"><label for="name">Your name</label>'
+        + f'<form method="post"><input type="hidden" name="invite" value="{escape(token)}">'
+        '<label for="name">Your name</label>'
         f'<input id="name" name="name" autocomplete="name" required maxlength="{MAX_NAME_CHARACTERS}"{wrong}>'
         '<button type="submit">Accept and show my admin key</button></form>',
     )

@@ -4,7 +4,6 @@ The link is in the answer that makes the invite, this one time, for the owner to
 told without it: SNS sends to all who subscribed, and a link that opens the organization is for one person.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,28 +13,19 @@ from app.admin.audit import Event
 from app.admin.call import Call, Request, deleted, listed
 from app.admin.items import OWNER, ProjectRole, Role
 from app.admin.layout import Item, email_address, project_address
-from app.admin.parameters import Name, PageParameters, Parameters
+from app.admin.parameters import Email, Name, PageParameters, Parameters
 from app.admin.refusals import email_taken
 from app.admin.writes import Check, Create, Delete, Write
 from app.errors import invalid_request
 
 KIND = "organization.invite"
-PREFIX = "/invites/"
-"""Of the path of the page that accepts (`invite_page.py`). What follows is the token, which no log holds."""
-
-LOGGED_PATH = f"{PREFIX}{{token}}"
+PATH = "/invites"
+"""Of the page that accepts (`invite_page.py`). The token is the link's fragment, which no browser sends, so
+no log on the way holds it."""
 
 VALID_FOR_S = 7 * 24 * 3600
 MAX_PROJECTS = 20
 """Of one invite, so that one transaction can check them all."""
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
-
-
-def _email(value: str) -> str:
-    if not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("must be an e-mail address, such as ada@example.com")
-    return value.lower()
 
 
 class InvitedProject(Parameters):
@@ -44,7 +34,7 @@ class InvitedProject(Parameters):
 
 
 class CreateInvite(Parameters):
-    email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
+    email: Annotated[Email, AfterValidator(str.lower)]
     role: Role
     projects: list[InvitedProject] = Field(default=[], max_length=MAX_PROJECTS)
 
@@ -108,7 +98,7 @@ async def create(request: Request, body: CreateInvite) -> dict[str, Any]:
         f"{body.role}. Whoever invited has the link and hands it on. If this should not be, an owner deletes "
         f"the invite {invite['id']}.",
     )
-    return {**shown(invite), "accept_url": request.origin + PREFIX + token}
+    return {**shown(invite), "accept_url": f"{request.origin}{PATH}#{token}"}
 
 
 async def list_(request: Request, query: PageParameters) -> dict[str, Any]:

@@ -6,7 +6,7 @@ It leaves what the API would: a service account with one key, and entries of the
 from typing import TYPE_CHECKING, Any
 
 from app.admin import items
-from app.admin.audit import OPERATOR, Event, entry
+from app.admin.audit import OPERATOR, Event, entry, key_created
 from app.admin.layout import Address, Item, organization_address, plain, project_address
 from app.admin.writes import Check, Create, Write, actions
 
@@ -44,6 +44,7 @@ def issue(
             project_id,
             {"data": {"name": project_name, "title": project_name}},
             after={"name": project_name},
+            project=made,
         )
         if _unless_there(client, table_name, Create(made), entry(organization_id, OPERATOR, created)):
             known = made
@@ -55,8 +56,14 @@ def issue(
         pepper, account, name=key_name, requests_per_minute=requests_per_minute
     )
     told = (
-        Event("service_account.created", account["id"], {"data": {"role": "member"}}, project=owner),
-        Event("api_key.created", key["id"], {"data": {"scopes": []}}, project=owner),
+        Event(
+            "service_account.created",
+            account["id"],
+            {"data": {"role": "member"}},
+            after={"name": key_name},
+            project=owner,
+        ),
+        key_created(key, owner),
     )
     entries = [Create(entry(organization_id, OPERATOR, event)) for event in told]
     write(client, table_name, [Check(project), Create(account), Create(key), *entries])

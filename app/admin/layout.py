@@ -2,7 +2,7 @@
 
 | pk | sk | What it is | gsi1pk, gsi1sk |
 |---|---|---|---|
-| `ORG#<organization>` | `ORG` | an organization, its limits and settings; `bootstrap_closed_at` | |
+| `ORG#<organization>` | `ORG` | an organization, its limits and settings; `bootstrap_…`: see there | |
 | `ORG#<organization>` | `USER#<id>` | a user, with the role owner or reader; `projects`: role there by id | |
 | `ORG#<organization>` | `EMAIL#<address>` | whose address it is; of no two users | |
 | `ORG#<organization>` | `AUDIT#<id>` | an entry of the audit log | |

@@ -16,7 +16,9 @@ from app.errors import ApiError, invalid_request
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_PARAMETERS = 1000
+MAX_EMAIL_CHARACTERS = 254
 _BRACKETS = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
 def _not_offered(value: object) -> None:
@@ -30,10 +32,17 @@ def _name(value: str) -> str:
     return value
 
 
+def _email(value: str) -> str:
+    if not value.isprintable() or not _EMAIL.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as ada@example.com")
+    return value
+
+
 NotOffered = Annotated[Any, AfterValidator(_not_offered)]
 """A parameter of OpenAI's that this gateway knows and has nothing for; null is fine."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
+Email = Annotated[str, Field(max_length=MAX_EMAIL_CHARACTERS), AfterValidator(_email)]
 Cursor = Annotated[str, Field(min_length=1, max_length=200)]
 ExpiresInSeconds = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)]
 

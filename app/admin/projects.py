@@ -45,7 +45,11 @@ async def create(request: Request, body: CreateProject) -> dict[str, Any]:
     project = items.new_project(request.admin.organization_id, body.name)
     told = {"data": {"name": body.name, "title": body.name}}
     created = Event("project.created", project["id"], told, after={"name": body.name}, project=project)
-    await request.commit([Create(project)], [created])
+
+    async def change() -> None:
+        await request.commit([Create(project)], [created])
+
+    await request.settled(change)
     return shown(project)
 
 

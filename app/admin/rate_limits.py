@@ -2,7 +2,8 @@
 
 A row's id is `rl-` and the model's name, with % signs for what cannot stand in a path. A model without a
 limit of its own shows the smaller one of its project and organization, which hold for all models together,
-and without those the largest limit there is; to set that one takes a limit away again.
+and without those the largest limit there is; to set that one takes a limit away again. Beside OpenAI's fields
+a row has `own`: of the limits that it shows, those that are the model's.
 """
 
 from collections.abc import Iterable
@@ -53,7 +54,18 @@ class UpdateRateLimit(Parameters):
 
 
 def shown(model: str, own: Item, owners: Iterable[Item]) -> dict[str, Any]:
-    """As OpenAI's `ProjectRateLimit`. own: the item of the project's limits for the model, empty for none."""
+    """As OpenAI's `ProjectRateLimit`, and `own`. own: the item of the model's limits, empty for none."""
+    return {
+        **_in_force(model, own, owners),
+        "own": {name: own[attribute] for name, attribute in ATTRIBUTES.items() if attribute in own},
+    }
+
+
+def row_id(model: str) -> str:
+    return ID_PREFIX + quote(model, safe=":")
+
+
+def _in_force(model: str, own: Item, owners: Iterable[Item]) -> dict[str, Any]:
     numbers = {
         name: own.get(attribute)
         or min((item[attribute] for item in owners if attribute in item), default=None)
@@ -67,10 +79,6 @@ def shown(model: str, own: Item, owners: Iterable[Item]) -> dict[str, Any]:
         "max_tokens_per_1_minute": numbers["max_tokens_per_1_minute"] or MOST,
         "max_requests_per_1_day": numbers["max_requests_per_1_day"],
     }
-
-
-def row_id(model: str) -> str:
-    return ID_PREFIX + quote(model, safe=":")
 
 
 async def list_rate_limits(request: Request, query: ListRateLimits) -> dict[str, Any]:
@@ -103,7 +111,7 @@ async def update_rate_limit(request: Request, body: UpdateRateLimit) -> dict[str
         owners = await _owners(request, project)
         if after != before:
             _check(after)
-            was, is_now = shown(model, before, owners), shown(model, after, owners)
+            was, is_now = _in_force(model, before, owners), _in_force(model, after, owners)
             event = Event(
                 "rate_limit.updated",
                 rate_limit_id,

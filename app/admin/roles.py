@@ -60,7 +60,7 @@ PROJECT = (
     _role(
         "role-project-owner",
         OWNER,
-        "Sees everything of the project, changes its members, service accounts, keys and rate limits",
+        "Sees everything of the project, changes its name, members, service accounts and keys",
         "project",
         *_PROJECT_LOOK,
         "api.project.write",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from app.admin import items, layout
-from app.admin.audit import Event, difference
+from app.admin.audit import Event, difference, key_created, key_deleted
 from app.admin.call import OF_PROJECT, Call, Request, deleted, listed
 from app.admin.items import READER
 from app.admin.layout import Address, Item, key_address, project_address
@@ -65,18 +65,6 @@ def _shown_key(key: Item, text: str) -> dict[str, Any]:
         "expires_at": key.get("expires_at"),
         "value": text,
     }
-
-
-def key_created(key: Item, project: Item) -> Event:
-    """The log's entry of a new project key."""
-    told = {"name": key["name"], "redacted_value": key["redacted"], "expires_at": key.get("expires_at")}
-    return Event("api_key.created", key["id"], {"data": {"scopes": []}}, after=told, project=project)
-
-
-def key_deleted(key: Item, project: Item) -> Event:
-    """The log's entry of a project key that is gone."""
-    told = {"name": key["name"], "redacted_value": key["redacted"]}
-    return Event("api_key.deleted", key["id"], None, before=told, project=project)
 
 
 async def create(request: Request, body: CreateServiceAccount) -> dict[str, Any]:

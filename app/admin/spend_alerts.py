@@ -4,7 +4,6 @@ They are a list in their holder's item, each an object with `id`, `threshold_mic
 perhaps `subject_prefix`.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -13,7 +12,7 @@ from app.admin.call import Call, Request, deleted, listed
 from app.admin.holders import Shown, changed, holder
 from app.admin.items import OWNER, READER
 from app.admin.layout import Item
-from app.admin.parameters import Cursor, PageParameters, Parameters
+from app.admin.parameters import Cursor, Email, PageParameters, Parameters
 from app.admin.refusals import missing
 from app.admin.spend_limits import MICRO_PER_CENT
 from app.admin.store import page_of
@@ -25,13 +24,6 @@ MAX_ALERTS = 20
 MAX_RECIPIENTS = 20
 MAX_PREFIX_CHARACTERS = 40
 ATTRIBUTE = "spend_alerts"
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-
-
-def _email(value: str) -> str:
-    if not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("must be an e-mail address")
-    return value
 
 
 def _prefix(value: str) -> str:
@@ -40,14 +32,14 @@ def _prefix(value: str) -> str:
     return value
 
 
+Recipients = Annotated[list[Email], Field(min_length=1, max_length=MAX_RECIPIENTS)]
+SubjectPrefix = Annotated[str, Field(max_length=MAX_PREFIX_CHARACTERS), AfterValidator(_prefix)]
+
+
 class NotificationChannel(Parameters):
     type: Literal["email"]
-    recipients: list[Annotated[str, Field(max_length=254), AfterValidator(_email)]] = Field(
-        min_length=1, max_length=MAX_RECIPIENTS
-    )
-    subject_prefix: (
-        Annotated[str, Field(max_length=MAX_PREFIX_CHARACTERS), AfterValidator(_prefix)] | None
-    ) = None
+    recipients: Recipients
+    subject_prefix: SubjectPrefix | None = None
 
 
 class SpendAlert(Parameters):

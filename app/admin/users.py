@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.admin import bootstrap, layout, refusals
-from app.admin.admin_api_keys import key_deleted
-from app.admin.audit import Event, difference
-from app.admin.bootstrap import USER_ID
+from app.admin.audit import Event, difference, key_deleted
+from app.admin.bootstrap import is_bootstrap
 from app.admin.call import Call, Request, deleted, listed
 from app.admin.items import OWNER, READER, Role
 from app.admin.layout import Address, Item, email_address, project_address, user_address
@@ -95,11 +94,11 @@ async def delete(request: Request) -> dict[str, Any]:
         organization_id = request.admin.organization_id
         writes = await owner_beside(request, user)
         events = [Event("user.deleted", user["id"], None, before=shown(user))]
-        if user["id"] == USER_ID:
+        if is_bootstrap(user["id"]):
             ended, _ = await bootstrap_ends(request.store, organization_id)
-            writes += ended or [Delete(user)]
-        else:
-            writes.append(Delete(user))
+            # Of whoever is in their place by now, who was not asked for, nothing is deleted.
+            writes += [write for write in ended if not isinstance(write, Delete)]
+        writes.append(Delete(user))
         if user.get("email"):
             writes.append(Forget(email_address(organization_id, user["email"])))
         keys = await request.store.page(
@@ -126,7 +125,7 @@ async def change_role(request: Request, role: Role, told: Told) -> Item:
         changed = {**user, "role": role}
         if changed == user:
             return user
-        if user["id"] == USER_ID:
+        if is_bootstrap(user["id"]):
             raise refusals.bootstrap_user()
         writes, events = await owner_beside(request, user), [told(user, changed)]
         if role == OWNER:
@@ -142,12 +141,14 @@ async def owner_beside(request: Request, user: Item) -> list[Write]:
     """What sees to it that a person stays owner when this user does not. Raises ApiError when none would."""
     admin = request.admin
     # Whoever else asks is an owner, which `Request.commit` has the transaction check.
-    if user["role"] != OWNER or admin.user_id not in (user["id"], USER_ID):
+    if user["role"] != OWNER or not (admin.user_id == user["id"] or is_bootstrap(admin.user_id)):
         return []
     others = await request.store.page(
         layout.users(admin.organization_id),
         limit=1,
-        keep=lambda other: other["role"] == OWNER and other["id"] not in (user["id"], USER_ID),
+        keep=lambda other: (
+            other["role"] == OWNER and other["id"] != user["id"] and not is_bootstrap(other["id"])
+        ),
     )
     if not others.items:
         raise refusals.last_owner()
@@ -156,11 +157,11 @@ async def owner_beside(request: Request, user: Item) -> list[Write]:
 
 async def bootstrap_ends(store: Store, organization_id: str) -> tuple[list[Write], list[Event]]:
     """Of the transaction that makes a person owner."""
-    addresses = layout.organization_address(organization_id), bootstrap.bootstrap_address(organization_id)
-    found = await store.get_all(addresses)
-    organization, user = (found.get(address) for address in addresses)
+    organization = await store.get(layout.organization_address(organization_id))
     if organization is None:
         return [], []
+    address = bootstrap.bootstrap_address(organization)
+    user = await store.get(address) if address is not None else None
     writes = bootstrap.closing(organization, user)
     if user is None or not writes:
         return writes, []

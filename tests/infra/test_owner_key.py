@@ -106,11 +106,26 @@ def test_when_an_owner_has_taken_over_only_reopening_lets_a_key_in(
     client = boto3.client("dynamodb", "us-east-1")
     organization = read(client, "gateway", organization_address(DEFAULT_ORGANIZATION_ID))
     assert organization is not None
-    user = read(client, "gateway", bootstrap_address(DEFAULT_ORGANIZATION_ID))
-    write(client, "gateway", closing(organization, user))
+    address = bootstrap_address(organization)
+    assert address is not None
+    write(client, "gateway", closing(organization, read(client, "gateway", address)))
     for what in ("show", "rotate"):
         assert owner_key.main([what, "--stack", "staging"]) == 1
         assert "an owner has taken over" in capsys.readouterr().err
     new = printed(capsys, "reopen")
     assert new != former
+    assert admitted(new)
+
+
+@pytest.mark.usefixtures("outputs")
+def test_a_key_that_was_deleted_is_not_shown_as_if_it_let_somebody_in(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    former = printed(capsys, "show")
+    client = boto3.client("dynamodb", "us-east-1")
+    client.delete_item(TableName="gateway", Key=admin_key_address(hash_key(PEPPER, former)).key())
+    assert owner_key.main(["show", "--stack", "staging"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, "the key was deleted" in told.err, former in told.err) == ("", True, False)
+    new = printed(capsys, "rotate")
     assert admitted(new)

@@ -1,13 +1,18 @@
 """A plan is carried out: step by step, each on what it was planned on, and looked at once more at the end."""
 
+import time
 from collections.abc import Callable
 
 from app.admin.document.door import Door, RefusedError
 from app.admin.document.file import Organization
-from app.admin.document.people import USERS
 from app.admin.document.plan import Others, Plan, Target, place, plan, shown
 from app.admin.document.sections import Scope, Section, Step
-from app.admin.document.state import ROOT, labels, read
+from app.admin.document.state import ROOT, read
+
+SETTLED_WITHIN_S = 1.0
+"""Lists from an index of the table follow a change within it."""
+
+PAUSE_S = 0.1
 
 Say = Callable[[str], None]
 
@@ -16,31 +21,45 @@ class ChangedMeanwhileError(Exception):
     """Somebody else has changed what the plan was made on; nothing of theirs was overwritten."""
 
 
-def carry_out(door: Door, planned: Plan, say: Say) -> None:
-    """Says each target that is done, and what a person has to know of it.
+def carry_out(door: Door, planned: Plan, say: Say, *, last: bool = False) -> None:
+    """All targets but those that come last, or these. Says each that is done, and what a person has to know.
 
     Raises RefusedError and ChangedMeanwhileError; what was said until then is done, and stays.
     """
+    projects = dict(planned.projects)
     for target in planned.targets:
+        if bool(target.last) is not last:
+            continue
         try:
-            for told in _change(door, target):
+            for told in _change(door, target, projects):
                 say(told)
         except RefusedError as error:
             raise RefusedError(f"{target.title}: {error}") from None
         say(f"{target.title}: done")
 
 
-def left_over(door: Door, file: Organization, others: Others) -> Plan:
-    """What is still, or again, not as the file says. Raises RefusedError."""
-    return plan(read(door), file, others=others)
+def left_over(door: Door, file: Organization, others: Others, planned: Plan) -> tuple[Plan, list[Target]]:
+    """What is still, or again, not as the file says; of it, what is not planned to come last.
+
+    Raises RefusedError.
+    """
+    deadline = time.monotonic() + SETTLED_WITHIN_S
+    while True:
+        left = plan(read(door), file, others=others)
+        strange = [target for target in left.targets if target not in planned.last]
+        if not strange or time.monotonic() > deadline:
+            return left, strange
+        time.sleep(PAUSE_S)
 
 
-def _change(door: Door, target: Target) -> list[str]:
+def _change(door: Door, target: Target, called: dict[str, str]) -> list[str]:
+    """called: what people call projects, by their ids; one that is made is added."""
     if not target.name:
-        return _sections(_whole(door, target), target)
+        return _sections(Scope(door, ROOT, called), target)
     projects = f"{ROOT}/projects"
     if target.before is None:
         made = door.post(projects, {"name": target.name})
+        called[made["id"]] = target.name
         return _sections(Scope(door, f"{projects}/{made['id']}"), target)
     path = f"{projects}/{target.before.id}"
     if target.archive or target.renamed:
@@ -53,13 +72,6 @@ def _change(door: Door, target: Target) -> list[str]:
     if target.renamed:
         door.post(path, {"name": target.name})
     return _sections(Scope(door, path), target)
-
-
-def _whole(door: Door, target: Target) -> Scope:
-    """The organization's; users need the projects, those included that were made a moment ago."""
-    if all(section is not USERS for section, _ in target.steps):
-        return Scope(door, ROOT)
-    return Scope(door, ROOT, labels((one["id"], one["name"]) for one in door.all(f"{ROOT}/projects")))
 
 
 def _sections(scope: Scope, target: Target) -> list[str]:

@@ -26,6 +26,7 @@ class Door:
     """Each method raises RefusedError. Paths are those below /v1."""
 
     def __init__(self, base_url: str, admin_key: str) -> None:
+        self.admin_key = admin_key
         self._client = openai.OpenAI(
             base_url=base_url,
             # The SDK would send OPENAI_API_KEY first where there is one.

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from app.admin.parameters import Name
+from app.admin.parameters import Email, Name
+from app.admin.spend_alerts import MAX_ALERTS, Recipients, SubjectPrefix
 from app.limits import MOST, MOST_MICRO_USD
 from app.models.alias import ModelName
 from app.models.permissions import ModelPermissions
@@ -53,20 +54,12 @@ def _more_than_nothing(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    name, at, host = value.partition("@")
-    if not name or not at or "." not in host or not value.isprintable() or " " in value:
-        raise ValueError("is no e-mail address")
-    return value
-
-
 def _whole(value: dict[str, Any]) -> dict[str, Any]:
     """Settings as they are written when they are complete."""
     return settings_document(check_settings(value))
 
 
 Usd = Annotated[str, BeforeValidator(_usd)]
-Address = Annotated[str, AfterValidator(_address)]
 Limit = Annotated[int, Field(ge=1, lt=MOST)]
 OrganizationRetention = Literal["zero_data_retention", "modified_abuse_monitoring"]
 ProjectRetention = Literal["organization_default", "zero_data_retention", "modified_abuse_monitoring"]
@@ -85,10 +78,8 @@ class Written(BaseModel):
 
 class SpendAlert(Written):
     threshold_usd: Annotated[Usd, AfterValidator(_more_than_nothing)] = Field(description=_USD)
-    recipients: Annotated[list[Address], Field(min_length=1)] = Field(
-        description="a list of e-mail addresses"
-    )
-    subject_prefix: str | None = None
+    recipients: Recipients = Field(description="a list of e-mail addresses")
+    subject_prefix: SubjectPrefix | None = Field(default=None, description="a short text such as [prod]")
 
 
 class RateLimit(Written):
@@ -111,7 +102,7 @@ class Project(Written):
     name: Name = Field(description="a name that no other project of the organization has")
     id: str | None = None
     spend_limit_usd: Usd | None = Field(default=None, description=f"{_USD}, or null for no limit")
-    spend_alerts: list[SpendAlert] = Field(default=[], description=_ALERTS)
+    spend_alerts: list[SpendAlert] = Field(default=[], max_length=MAX_ALERTS, description=_ALERTS)
     data_retention: ProjectRetention = Field(default="organization_default", description=_RETENTION)
     model_permissions: ModelPermissions | None = Field(
         default=None, description="{mode: allow_list, model_ids: [gpt-5-mini]}, or null for all models"
@@ -126,9 +117,7 @@ class Project(Written):
 class User(Written):
     """projects: the role in each, by the project's name. Who is none yet is invited."""
 
-    email: Annotated[Address, AfterValidator(str.lower)] = Field(
-        description="an e-mail address such as ada@example.com"
-    )
+    email: Annotated[Email, AfterValidator(str.lower)] = Field(description="the address of one person")
     role: Literal["owner", "reader"] = Field(description="owner or reader")
     projects: dict[str, Literal["owner", "member"]] = Field(
         default={}, description="an object such as {Web shop: member}"
@@ -139,7 +128,7 @@ class Organization(Written):
     """The file's top."""
 
     spend_limit_usd: Usd | None = Field(default=None, description=f"{_USD}, or null for no limit")
-    spend_alerts: list[SpendAlert] = Field(default=[], description=_ALERTS)
+    spend_alerts: list[SpendAlert] = Field(default=[], max_length=MAX_ALERTS, description=_ALERTS)
     data_retention: OrganizationRetention = Field(default="modified_abuse_monitoring", description=_RETENTION)
     users: list[User] = Field(default=[], description="a list of {email: ada@example.com, role: reader}")
     projects: list[Project] = Field(default=[], description="a list of projects, each with a name")

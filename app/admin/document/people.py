@@ -8,6 +8,7 @@ from typing import Any
 
 from app.admin.document.door import ForbiddenError
 from app.admin.document.sections import Row, Rows, Scope, Section, Step
+from app.admin.invites import MAX_PROJECTS
 
 INVITE = "invite "
 """Before the id of a row that is an invite."""
@@ -40,6 +41,17 @@ class Users(Section):
 
     def written(self, rows: Rows) -> Any:
         return [{"email": email, **row.value} for email, row in rows.items()]
+
+    def impossible(self, step: Step) -> str:
+        if not (step.after and (step.before is None or step.before.id.startswith(INVITE))):
+            return ""
+        count = len(step.after.get("projects", {}))
+        if count <= MAX_PROJECTS:
+            return ""
+        return (
+            f"projects: an invite is to {MAX_PROJECTS} at most, and these are {count}. Leave some out until "
+            "it is accepted."
+        )
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         ids = {label: project_id for project_id, label in scope.projects.items()}
@@ -90,8 +102,6 @@ def _invite(scope: Scope, ids: dict[str, str], email: str, wanted: dict[str, Any
 
 
 def _change(scope: Scope, ids: dict[str, str], known: Row, wanted: dict[str, Any]) -> None:
-    if wanted["role"] != known.value["role"]:
-        scope.door.post(f"/organization/users/{known.id}", {"role": wanted["role"]})
     before, after = known.value["projects"], wanted.get("projects", known.value["projects"])
     for label in sorted({*before, *after}):
         users = f"/organization/projects/{ids[label]}/users"
@@ -101,6 +111,9 @@ def _change(scope: Scope, ids: dict[str, str], known: Row, wanted: dict[str, Any
             scope.door.post(users, {"user_id": known.id, "role": after[label]})
         elif before[label] != after[label]:
             scope.door.post(f"{users}/{known.id}", {"role": after[label]})
+    # Last, as it may end the right of whoever asks to change the rest.
+    if wanted["role"] != known.value["role"]:
+        scope.door.post(f"/organization/users/{known.id}", {"role": wanted["role"]})
 
 
 USERS = Users()

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.admin.document.file import FileError, Organization, Project
+from app.admin.document.asker import ENDS, Asker, last
+from app.admin.document.file import FileError, Organization
+from app.admin.document.matching import Matching, compared, matching
 from app.admin.document.people import USERS
 from app.admin.document.sections import OF_ORGANIZATION, OF_PROJECT, ONE, Rows, Section, Step
 from app.admin.document.state import ProjectState, State, written_sections
@@ -18,16 +20,20 @@ STAY: Others = "stay"
 GO: Others = "go"
 DIFFER: Others = "differ"
 
+Wanted = Mapping[Section, dict[str, Any]]
+Steps = tuple[tuple[Section, tuple[Step, ...]], ...]
+
 
 @dataclass(frozen=True)
 class Target:
     """What changes: the organization, or a project. name: of a project, as it shall be; empty for the
-    organization. before: the project as it is, None for one to be made. steps: by section."""
+    organization. before: the project as it is, None for one to be made. last: why it comes after the rest."""
 
     name: str
     before: ProjectState | None
-    steps: tuple[tuple[Section, tuple[Step, ...]], ...]
+    steps: Steps
     archive: bool = False
+    last: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -46,16 +52,22 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """targets: those that change, in the order in which they do; users last, who may be in new projects.
-    left: what is there and the file does not have, in words."""
+    """targets: those that change, in the order in which they do: users late, who may be in new projects, and
+    last of all what takes from whoever asks the right to make a change. left: what is there and the file does
+    not have, in words. projects: those that are there and stay, by id what people call each in the end."""
 
     targets: tuple[Target, ...]
     left: tuple[str, ...] = ()
+    projects: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def last(self) -> tuple[Target, ...]:
+        return tuple(target for target in self.targets if target.last)
 
     def lines(self) -> Iterator[str]:
         """For people: + what is made, ~ what changes with before → after, - what goes."""
         for target in self.targets:
-            yield f"{MARKS[target.kind]} {target.title}"
+            yield f"{MARKS[target.kind]} {target.title}" + (f", last: {target.last}" if target.last else "")
             if target.renamed and target.before:
                 yield f"    ~ name: {target.before.name} → {target.name}"
             for section, steps in target.steps:
@@ -74,38 +86,48 @@ class Plan:
         return f"{counts['create']} to create, {counts['update']} to update, {counts['remove']} to remove"
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Of a file, beside what is there of it. path: where it stands in the file, empty for its top."""
+
+    path: str
+    name: str
+    before: ProjectState | None
+    rows: Mapping[str, Rows]
+    wanted: Wanted
+
+
 def plan(state: State, file: Organization, *, others: Others = STAY) -> Plan:
     """others: what becomes of projects, service accounts and users that the file does not have. They STAY, or
     they GO, projects by being archived; DIFFER compares, and whatever only one side has is a difference.
 
-    Raises FileError for what the file names and the organization or its gateway does not have.
+    Raises FileError for what the file names and the organization or its gateway does not have or do.
     """
-    matched, problems = _matched(state, file)
-    problems += _unknown_projects(state, file)
+    problems: list[str] = []
+    if others == DIFFER:
+        found = compared(state, file)
+    else:
+        found, problems = matching(state, file, going=others == GO)
+    problems += found.problems(file)
     targets, left = [], []
-    wanted = written_sections(file, OF_ORGANIZATION) | written_sections(file, (USERS,))
-    problems += _not_offered(state, wanted, "", "")
-    steps, stays = _steps(state.sections, wanted, others)
-    people = tuple(one for one in steps if one[0] is USERS)
-    targets.append(Target("", None, tuple(one for one in steps if one[0] is not USERS)))
-    left += stays
-    for position, (project, before) in enumerate(matched):
-        sections = written_sections(project, OF_PROJECT)
-        problems += _not_offered(state, sections, "projects.", f"projects[{position}].")
-        steps, stays = _steps(before.sections if before else {}, sections, others)
-        targets.append(Target(project.name, before, steps))
-        left += [f"{one} of project {project.name}" for one in stays]
+    for part in _parts(state, file, found):
+        problems += _not_offered(state, part)
+        steps, stays = _steps(part.rows, part.wanted, others)
+        if others != DIFFER:
+            problems += _impossible(part, steps)
+        targets.append(Target(part.name, part.before, steps))
+        left += [f"{one} of project {part.name}" if part.name else one for one in stays]
+    organization, people = _of_organization(targets[0].steps, state.asker)
+    problems += _too_many_last(people)
     if problems:
         raise FileError(problems)
-    targets.append(Target("", None, people))
-    if "projects" in file.model_fields_set:
-        known = {before.id for _, before in matched if before}
-        more = [project for project in state.projects if project.id not in known]
-        if others == STAY:
-            left += [f"project {state.labels[project.id]}" for project in more]
-        else:
-            targets += [Target(project.name, project, (), archive=True) for project in more]
-    return Plan(tuple(filter(_changes, targets)), tuple(left))
+    archived = []
+    if "projects" in file.model_fields_set and others != STAY:
+        archived = [Target(project.name, project, (), archive=True) for project in found.more]
+    elif "projects" in file.model_fields_set:
+        left += [f"project {state.labels[project.id]}" for project in found.more]
+    ordered = (organization, *targets[1:], *archived, *people)
+    return Plan(tuple(filter(_changes, ordered)), tuple(left), found.there)
 
 
 def whole(file: Organization) -> Organization:
@@ -117,62 +139,58 @@ def _changes(target: Target) -> bool:
     return target.kind != "update" or target.renamed or bool(target.steps)
 
 
-def _matched(state: State, file: Organization) -> tuple[list[tuple[Project, ProjectState | None]], list[str]]:
-    """The projects of the file, each with the one that it is; what is wrong with them."""
-    by_id = {project.id: project for project in state.projects}
-    matched: list[tuple[Project, ProjectState | None]] = []
-    problems = []
-    for position, project in enumerate(file.projects):
-        path = f"projects[{position}]"
-        same = [one for one in state.projects if one.name == project.name]
-        if project.id is not None:
-            matched.append((project, by_id.get(project.id)))
-            if project.id not in by_id:
-                problems.append(
-                    f'{path}.id="{project.id}": there is no such active project here. Leave the id out to '
-                    "find the project by its name."
-                )
-            continue
-        matched.append((project, same[0] if same else None))
-        if len(same) > 1:
-            ids = ", ".join(one.id for one in same)
-            problems.append(
-                f'{path}.name="{project.name}": {len(same)} projects have this name. Set {path}.id to one of '
-                f"{ids}."
-            )
-    seen: set[str] = set()
-    for position, (project, before) in enumerate(matched):
-        if before is not None and before.id in seen:
-            problems.append(
-                f'projects[{position}].name="{project.name}": the file has this project twice, once by its '
-                "id. Leave one of them."
-            )
-        seen.update([before.id] if before else [])
-    return matched, problems
+def _parts(state: State, file: Organization, found: Matching) -> Iterator[_Part]:
+    """The organization, then the file's projects."""
+    people = found.people_there(state.sections.get(USERS.name, {}))
+    wanted = written_sections(file, (*OF_ORGANIZATION, USERS))
+    if USERS in wanted:
+        wanted[USERS] = found.people_wanted(wanted[USERS])
+    yield _Part("", "", None, {**state.sections, USERS.name: people}, wanted)
+    for position, (project, before) in enumerate(found.pairs):
+        rows = before.sections if before else {}
+        path = f"projects[{position}]."
+        yield _Part(path, project.name, before, rows, written_sections(project, OF_PROJECT))
 
 
-def _unknown_projects(state: State, file: Organization) -> Iterator[str]:
-    """What users are in that neither the file nor the organization has."""
-    known = {*state.labels.values(), *(project.id or project.name for project in file.projects)}
-    known |= {project.name for project in file.projects}
-    for position, user in enumerate(file.users):
-        for label in user.projects:
-            if label not in known:
-                yield (
-                    f"users[{position}].projects.{label}: there is no project of this name. Add it to "
-                    "projects, or leave it out."
-                )
+def _of_organization(steps: Steps, who: Asker) -> tuple[Target, list[Target]]:
+    """Its sections, and its people: last who takes from whoever asks the right to change the others."""
+    people: dict[str, list[Step]] = {}
+    for section, found in steps:
+        for step in found if section is USERS else ():
+            people.setdefault(last(step, who), []).append(step)
+    return Target("", None, tuple(one for one in steps if one[0] is not USERS)), [
+        Target("", None, ((USERS, tuple(found)),), last=why) for why, found in sorted(people.items())
+    ]
 
 
-def _not_offered(state: State, wanted: Mapping[Section, Any], prefix: str, path: str) -> Iterator[str]:
-    for section in wanted:
+def _not_offered(state: State, part: _Part) -> Iterator[str]:
+    prefix = "projects." if part.name else ""
+    for section in part.wanted:
         if prefix + section.name not in state.offered:
-            yield f"{path}{section.name}: this gateway does not offer it. Leave it out, or deploy another."
+            path = part.path + section.name
+            yield f"{path}: this gateway does not offer it. Leave it out, or deploy another."
 
 
-def _steps(
-    rows: Mapping[str, Rows], wanted: Mapping[Section, dict[str, Any]], others: Others
-) -> tuple[tuple[tuple[Section, tuple[Step, ...]], ...], list[str]]:
+def _impossible(part: _Part, steps: Steps) -> Iterator[str]:
+    for section, found in steps:
+        for step in found:
+            if problem := section.impossible(step):
+                yield f"{part.path}{place(section.name, step.key)}.{problem}"
+
+
+def _too_many_last(people: list[Target]) -> Iterator[str]:
+    """Of what only the first can be made."""
+    for target in people:
+        for _, (first, *others) in target.steps if target.last == ENDS else ():
+            for step in others:
+                yield (
+                    f'{place(USERS.name, step.key)}.role="owner": {ENDS}, so it makes one owner, and '
+                    f"{first.key} is one. Leave the others out, and apply the file again with the new "
+                    "owner's key."
+                )
+
+
+def _steps(rows: Mapping[str, Rows], wanted: Wanted, others: Others) -> tuple[Steps, list[str]]:
     """The steps by section, and what stays although the file does not have it."""
     found, left = [], []
     for section, content in wanted.items():

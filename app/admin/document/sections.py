@@ -76,6 +76,10 @@ class Section(ABC):
     def written(self, rows: Rows) -> Any:
         """The section of the file that has these rows."""
 
+    def impossible(self, step: Step) -> str:  # noqa: ARG002
+        """What the API would refuse a step for: the field of the row, the reason and the remedy."""
+        return ""
+
     @abstractmethod
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         """Makes changes; returns what a person has to know of them. Raises RefusedError."""
@@ -190,13 +194,14 @@ class SpendAlerts(Section):
 
 
 class RateLimits(Section):
-    """The API has a row for every model that is served; in the file are those with a limit."""
+    """The API has a row for every model that is served; in the file are those with a limit of their own."""
 
     name = "rate_limits"
     path = "/rate_limits"
 
     def rows(self, scope: Scope) -> Rows:
-        rows = {limit["model"]: Row(_limits(limit), limit["id"]) for limit in self._all(scope)}
+        # What a model shows without being its own holds for all models together, and stays when it goes.
+        rows = {limit["model"]: Row(_limits(limit["own"]), limit["id"]) for limit in self._all(scope)}
         return {model: row for model, row in rows.items() if row.value}
 
     def wanted(self, written: Any) -> dict[str, Any]:
@@ -244,6 +249,14 @@ class ServiceAccounts(Section):
 
     def written(self, rows: Rows) -> Any:
         return [row.value for row in rows.values()]
+
+    def impossible(self, step: Step) -> str:
+        if step.before is None or step.after is None or step.after["role"] != "none":
+            return ""
+        return (
+            f'role="none": the account is {step.before.value["role"]} and cannot be without a role again. '
+            "Set it to member or owner, or leave the account out and apply the file with --prune."
+        )
 
     def change(self, scope: Scope, steps: list[Step]) -> list[str]:
         path = scope.path + self.path

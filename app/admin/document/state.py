@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from app.admin.document.asker import Asker, asker
 from app.admin.document.door import Door
 from app.admin.document.file import Organization, Project
 from app.admin.document.people import USERS
@@ -28,11 +29,13 @@ class ProjectState:
 @dataclass(frozen=True)
 class State:
     """sections: the organization's, users among them. projects: the active ones, in order of creation.
-    offered: names of sections that the API has, of a project with the prefix `projects.`"""
+    offered: names of sections that the API has, of a project with the prefix `projects.` asker: who has read
+    it."""
 
     sections: Mapping[str, Rows]
     projects: tuple[ProjectState, ...]
     offered: frozenset[str]
+    asker: Asker = frozenset()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -84,6 +87,7 @@ def read(door: Door) -> State:
         offered=frozenset(
             [*(section.name for section in ours), *(f"projects.{section.name}" for section in theirs)]
         ),
+        asker=asker(door),
     )
 
 
@@ -93,8 +97,7 @@ def of_file(file: Organization) -> State:
     return State(
         sections=_rows_of(file, sections),
         projects=tuple(
-            # No id: projects of two files are the same by their names.
-            ProjectState(project.name, project.name, _rows_of(project, OF_PROJECT))
+            ProjectState(project.id or project.name, project.name, _rows_of(project, OF_PROJECT))
             for project in file.projects
         ),
         offered=frozenset(

@@ -17,6 +17,7 @@ OURS = {
     "SyncNextCursorPage": {"object"},
     "Actor": {"ip_address", "user_agent"},
     "Invite": {"accept_url"},
+    "ProjectRateLimit": {"own"},
 }
 """Fields beyond the SDK's types, by the type's name; OpenAI's own lists have those of the pages."""
 

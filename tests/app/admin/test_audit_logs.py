@@ -69,3 +69,22 @@ def test_filters_that_do_not_exist_are_refused(people: People, query: str) -> No
     answer = people.ask("GET", f"/organization/audit_logs?{query}")
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] in ("effective_at.since", "event_types", "actor_id")
+
+
+def test_what_an_operator_has_issued_is_told_as_the_api_tells_it(people: People) -> None:
+    people.project_key()
+    [project] = people.api.projects.list()
+    by_operator = people.log()
+    roles: dict[str, Any] = {project.id: "member"}
+    _, key = people.add("reader", "member@example.com", **roles)
+    seen = [entry.type for entry in people.client(key).admin.organization.audit_logs.list()]
+    assert seen == ["api_key.created", "service_account.created", "project.created"]
+    assert len(ids(people.api.audit_logs.list(project_ids=[project.id]))) == 3
+    made = people.api.projects.create(name="Of a key")
+    people.api.projects.service_accounts.create(made.id, name="key")
+    for theirs, ours in zip(by_operator, people.log()[3:], strict=True):
+        kind = theirs["type"]
+        assert theirs["project"]["name"] == ours["project"]["name"] == "Of a key"
+        assert {*theirs[kind]} == {*ours[kind]}
+        told, as_told = theirs[kind]["after"], ours[kind]["after"]
+        assert {**told, "redacted_value": None} == {**as_told, "redacted_value": None}

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from app.admin import items
-from app.admin.bootstrap import USER_ID, admit, bootstrap_address, closing, first_showing
+from app.admin.bootstrap import Admission, admit, bootstrap_address, closing, first_showing, is_bootstrap
 from app.admin.issue import issue, read, write
 from app.admin.layout import organization_address
 from app.admin.writes import Create
@@ -23,7 +23,7 @@ def organization_id() -> str:
     return f"org-{secrets.token_hex(4)}"
 
 
-def let_in(aws: Aws, organization_id: str, key: str, **options: Any) -> bool:
+def let_in(aws: Aws, organization_id: str, key: str, **options: Any) -> Admission:
     return admit(aws.client("dynamodb"), TABLE, PEPPER, key, organization_id, **options)
 
 
@@ -41,17 +41,18 @@ def take_over(aws: Aws, organization_id: str) -> None:
     organization = read(client, TABLE, organization_address(organization_id))
     assert organization is not None
     user = items.new_user(organization_id, name="Owner", email="owner@example.com", role=items.OWNER)
-    ended = closing(organization, read(client, TABLE, bootstrap_address(organization_id)))
+    address = bootstrap_address(organization)
+    ended = closing(organization, read(client, TABLE, address) if address else None)
     write(client, TABLE, [Create(user), *ended])
 
 
 def test_the_bootstrap_key_is_an_owners(people: People, aws: Aws, organization_id: str) -> None:
     key = random_key(ADMIN_KEY_PREFIX)
-    assert let_in(aws, organization_id, key)
+    assert let_in(aws, organization_id, key) == "let in"
     api = people.client(key).admin.organization
     assert api.projects.create(name="First").id
     [shown] = api.admin_api_keys.list()
-    assert (shown.owner.id, shown.owner.role) == (USER_ID, "owner")
+    assert (is_bootstrap(str(shown.owner.id)), shown.owner.role) == (True, "owner")
     assert [entry.type for entry in api.audit_logs.list()] == [
         "project.created",
         "api_key.created",
@@ -62,7 +63,7 @@ def test_the_bootstrap_key_is_an_owners(people: People, aws: Aws, organization_i
 def test_letting_it_in_again_changes_nothing(people: People, aws: Aws, organization_id: str) -> None:
     key = random_key(ADMIN_KEY_PREFIX)
     for _ in range(3):
-        assert let_in(aws, organization_id, key)
+        assert let_in(aws, organization_id, key) == "let in"
     assert len(list(people.client(key).admin.organization.audit_logs.list())) == 2
 
 
@@ -79,17 +80,38 @@ def test_an_organization_that_has_keys_already_gets_one_too(
         key_name="key",
     )
     key = random_key(ADMIN_KEY_PREFIX)
-    assert let_in(aws, organization_id, key)
+    assert let_in(aws, organization_id, key) == "let in"
     assert [one.name for one in people.client(key).admin.organization.projects.list()] == ["Before"]
 
 
 def test_a_rotated_key_takes_the_place_of_the_former(people: People, aws: Aws, organization_id: str) -> None:
     former, new = random_key(ADMIN_KEY_PREFIX), random_key(ADMIN_KEY_PREFIX)
     let_in(aws, organization_id, former)
-    assert works(people, former)
+    made = people.client(former).admin.organization.admin_api_keys.create(name="More").value
+    assert works(people, made)
     let_in(aws, organization_id, new)
     assert works(people, new)
     assert not works(people, former)
+    assert not works(people, made), "keys that it made end with it"
+    entries = list(people.client(new).admin.organization.audit_logs.list())
+    assert [entry.type for entry in entries[1:4]] == ["api_key.created", "user.added", "user.deleted"]
+
+
+def test_a_key_that_was_deleted_stays_out_until_another_takes_its_place(
+    people: People, aws: Aws, organization_id: str
+) -> None:
+    leaked = random_key(ADMIN_KEY_PREFIX)
+    let_in(aws, organization_id, leaked)
+    api = people.client(leaked).admin.organization
+    [known] = api.admin_api_keys.list()
+    own = api.admin_api_keys.create(name="Instead").value
+    people.client(own).admin.organization.admin_api_keys.delete(known.id)
+    assert let_in(aws, organization_id, leaked) == "deleted"
+    assert not works(people, leaked)
+    assert works(people, own)
+    new = random_key(ADMIN_KEY_PREFIX)
+    assert let_in(aws, organization_id, new) == "let in"
+    assert works(people, new)
 
 
 def test_it_ends_when_a_person_has_become_owner_and_seeding_does_not_bring_it_back(
@@ -102,12 +124,14 @@ def test_it_ends_when_a_person_has_become_owner_and_seeding_does_not_bring_it_ba
     take_over(aws, organization_id)
     assert not works(people, key)
     assert not works(people, own), "keys that it made end with it"
-    assert not let_in(aws, organization_id, key)
-    assert not let_in(aws, organization_id, random_key(ADMIN_KEY_PREFIX))
+    for again in (key, random_key(ADMIN_KEY_PREFIX)):
+        assert let_in(aws, organization_id, again) == "taken over"
     assert not works(people, key)
     new = random_key(ADMIN_KEY_PREFIX)
-    assert let_in(aws, organization_id, new, reopen=True)
+    assert let_in(aws, organization_id, new, reopen=True) == "let in"
     until(lambda: works(people, new), 5.0, "the reopened key")
+    assert not works(people, key), "reopening lets in one key"
+    assert not works(people, own), "and none that a former one made"
 
 
 def test_taking_over_twice_is_no_error(aws: Aws, organization_id: str) -> None:

@@ -1,15 +1,28 @@
 """Changes at the same time, by several replicas: none is lost, none counts twice, nobody acts who may not."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
 import pytest
 
+from app.admin import administration
+from app.admin.administration import Administration
+from app.admin.call import Call, Request
+from app.admin.items import READER
 from app.admin.layout import project_address
+from app.admin.notices import Notices
+from app.admin.offered import CALLS
+from app.admin.store import ConflictError, Store
+from app.aws import open_clients
+from app.errors import ApiError
+from app.exchange import Exchange
+from tests.app.admin.collisions import Collisions
+from tests.app.admin.examples import example
 from tests.app.admin.people import People
-from tests.app.conftest import TABLE, Gateway
+from tests.app.conftest import PEPPER, REGION, TABLE, Aws, Gateway, StartGateway
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
@@ -114,3 +127,67 @@ def test_a_change_by_other_hands_is_kept(people: People) -> None:
     ]
     assert (item["requests_per_day"], item["name"]) == ({"N": "7"}, {"S": "Renamed"})
     assert item["version"] == {"N": "1"}
+
+
+CHANGING = [call for call in CALLS if call.method != "GET"]
+
+
+@pytest.fixture(scope="module")
+def colliding(start_gateway: StartGateway, aws: Aws) -> Iterator[tuple[Gateway, Collisions]]:
+    """A gateway, and what cancels its transactions."""
+    collisions = Collisions(aws.endpoint_url)
+    with start_gateway(AWS_ENDPOINT_URL_DYNAMODB=collisions.url) as gateway:
+        yield gateway, collisions
+    collisions.close()
+
+
+@pytest.mark.parametrize("call", CHANGING, ids=[call.sdk for call in CHANGING])
+def test_a_transaction_that_meets_another_is_made_again(
+    call: Call, people: People, colliding: tuple[Gateway, Collisions]
+) -> None:
+    there = copy.copy(people)
+    there.gateway, collisions = colliding
+    request = example(call, people)
+    last = people.last_entry()
+    collisions.left = 1
+    answer = request.sent(there, people.owner_key)
+    assert (answer.status_code, collisions.left) == (200, 0), answer.text
+    assert people.last_entry() != last
+
+
+async def test_a_conflict_that_a_call_lets_through_is_told_as_one(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conflicting(_: Request) -> dict[str, Any]:
+        raise ConflictError(())
+
+    monkeypatch.setattr(
+        administration, "CALLS", (Call("nothing", "POST", "/organization/nothing", READER, conflicting),)
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", people.aws.endpoint_url)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_: Any) -> None:
+        raise AssertionError("it answers")
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/organization/nothing",
+        "scheme": "http",
+        "query_string": b"",
+        "headers": [(b"authorization", b"Bearer " + people.owner_key.encode())],
+    }
+
+    async def models(_: Exchange) -> list[str]:
+        return []
+
+    async with open_clients(REGION) as (dynamodb, _, sns, _):
+        there = Administration(Store(dynamodb, TABLE), PEPPER, Notices(sns, "no-topic"), models)
+        with pytest.raises(ApiError) as refused:
+            await there.handle(Exchange(scope, receive, send), scope)
+    assert (refused.value.status, refused.value.code) == (409, "conflict")

@@ -1,26 +1,40 @@
 """Invites through the SDK and their page: one link, once, for a while; nobody else is told it."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from app.admin.bootstrap import USER_ID, admit
+from app.admin.bootstrap import admit, is_bootstrap
 from app.admin.layout import invite_address, plain
 from app.keys import ADMIN_KEY_PREFIX, hash_key, random_key
 from tests.app.admin.people import People, refused
 from tests.app.admin.test_concurrency import at_once
 from tests.app.conftest import PEPPER, REGION, TABLE
 
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def post(url: str, **fields: str) -> httpx2.Response:
+    """What the page's forms send of a link."""
+    return httpx2.post(url.partition("#")[0], data={"invite": url, **fields}, trust_env=False)
+
 
 def look(url: str) -> httpx2.Response:
-    return httpx2.get(url, trust_env=False)
+    return post(url)
 
 
 def accept(url: str, name: str = "Ada <Lovelace>") -> httpx2.Response:
-    return httpx2.post(url, data={"name": name}, trust_env=False)
+    return post(url, name=name)
+
+
+def token_of(url: str) -> str:
+    return url.rpartition("#")[2]
 
 
 def key_on(page: httpx2.Response) -> str:
@@ -30,7 +44,7 @@ def key_on(page: httpx2.Response) -> str:
 
 
 def stored(people: People, url: str) -> dict[str, Any]:
-    address = invite_address(hash_key(PEPPER, url.rpartition("/")[2]))
+    address = invite_address(hash_key(PEPPER, token_of(url)))
     found = people.aws.client("dynamodb").get_item(TableName=TABLE, Key=address.key())
     return plain(found["Item"])
 
@@ -67,7 +81,6 @@ def test_looking_at_the_page_does_not_use_the_link_up_and_accepting_does(people:
     url = people.api.invites.create(email="ada@example.com", role="reader").accept_url
     for _ in range(2):
         assert look(url).status_code == 200
-    assert httpx2.head(url, trust_env=False).status_code == 200
     assert key_on(accept(url))
     for again in (look(url), accept(url)):
         assert again.status_code == 410
@@ -84,28 +97,64 @@ def test_of_many_who_accept_at_once_one_is_let_in(people: People) -> None:
 
 def test_the_page_can_be_read_by_all_and_tells_nobody_of_the_link(people: People) -> None:
     url = people.api.invites.create(email="ada@example.com", role="owner").accept_url
-    page = look(url)
-    for header, value in {
-        "content-type": "text/html; charset=utf-8",
-        "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-    }.items():
-        assert page.headers[header] == value
-    policy = page.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; ")
-    assert "frame-ancestors 'none'" in policy
-    for part in (
-        '<html lang="en">',
-        "<title>Accept the invite</title>",
-        '<label for="name">',
-        'id="name"',
-        "<main>",
-    ):
+    entrance, page = httpx2.get(url, trust_env=False), look(url)
+    assert httpx2.head(url, trust_env=False).status_code == entrance.status_code == 200
+    for answer in (entrance, page):
+        for header, value in {
+            "content-type": "text/html; charset=utf-8",
+            "cache-control": "no-store",
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+        }.items():
+            assert answer.headers[header] == value
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert "frame-ancestors 'none'" in policy
+        assert '<html lang="en">' in answer.text
+        assert "<main>" in answer.text
+        for part in ("src=", "href=", "action="):
+            assert part not in answer.text
+    assert '<label for="invite">' in entrance.text
+    assert token_of(url) not in entrance.text
+    for part in ("<title>Accept the invite</title>", '<label for="name">', 'id="name"', "ada@example.com"):
         assert part in page.text
-    for part in ("<script", "src=", "href=", url.rpartition("/")[2]):
-        assert part not in page.text
-    assert "ada@example.com" in page.text
+    assert "<script" not in page.text
+
+
+def test_the_link_is_good_as_a_whole_and_by_its_token(people: People) -> None:
+    url = people.api.invites.create(email="ada@example.com", role="reader").accept_url
+    for pasted in (url, f" {url} ", token_of(url), f"#{token_of(url)}"):
+        page = httpx2.post(url.partition("#")[0], data={"invite": pasted}, trust_env=False)
+        assert (page.status_code, "ada@example.com" in page.text) == (200, True)
+
+
+def test_no_log_is_told_of_the_link(people: People) -> None:
+    """What a browser asks for by it is the page, and the token is in the bodies of its forms alone."""
+    url = people.api.invites.create(email="ada@example.com", role="reader").accept_url
+    for answer in (httpx2.get(url, trust_env=False), look(url), accept(url)):
+        assert answer.status_code == 200
+        assert answer.request.url.raw_path == b"/invites"
+        line = people.gateway.program.said("request", request_id=answer.headers["x-request-id"])
+        assert line["path"] == "/invites"
+        assert token_of(url) not in repr(line)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_a_browser_that_follows_the_link_is_asked_for_the_name(people: People, tmp_path: Path) -> None:
+    invite = people.api.invites.create(email="ada@example.com", role="reader")
+    run = subprocess.run(
+        [
+            str(BROWSER),
+            *("--headless", "--no-sandbox", "--disable-gpu", "--no-proxy-server"),
+            *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=5000", "--dump-dom", invite.accept_url),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "ada@example.com is invited" in run.stdout, run
+    assert people.api.invites.retrieve(invite.id).status == "pending"
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "two\nlines"])
@@ -121,7 +170,7 @@ def test_an_invite_expires(people: People) -> None:
     invite = people.api.invites.create(email="ada@example.com", role="reader")
     people.aws.client("dynamodb").update_item(
         TableName=TABLE,
-        Key=invite_address(hash_key(PEPPER, invite.accept_url.rpartition("/")[2])).key(),
+        Key=invite_address(hash_key(PEPPER, token_of(invite.accept_url))).key(),
         UpdateExpression="SET valid_until = :past",
         ExpressionAttributeValues={":past": {"N": "1"}},
     )
@@ -141,14 +190,16 @@ def test_a_deleted_invite_is_good_for_nothing(people: People) -> None:
 
 def test_what_is_no_invite_is_refused_with_a_page(people: People) -> None:
     base = f"{people.gateway.url}/invites"
-    for token in ("nothing", "invite-gw-" + "x" * 43, "a/b", ""):
-        assert look(f"{base}/{token}").status_code == accept(f"{base}/{token}").status_code == 404
-    assert httpx2.delete(f"{base}/nothing", trust_env=False).status_code == 405
+    for token in ("nothing", "invite-gw-" + "x" * 43, "a#b", ""):
+        assert look(f"{base}#{token}").status_code == accept(f"{base}#{token}").status_code == 404
+    for body in (b"", b"\xff", b"invite", b"invite=&invite=" + b"&x=" * 20):
+        assert httpx2.post(base, content=body, trust_env=False).status_code == 404
+    assert httpx2.delete(base, trust_env=False).status_code == 405
 
 
 def test_the_table_and_the_lists_do_not_hold_the_link(people: People) -> None:
     invite = people.api.invites.create(email="ada@example.com", role="reader")
-    token = invite.accept_url.rpartition("/")[2]
+    token = token_of(invite.accept_url)
     assert token not in repr(stored(people, invite.accept_url))
     assert [one.id for one in people.api.invites.list(limit=1)] == [invite.id]
     assert "accept_url" not in people.ask("GET", f"/organization/invites/{invite.id}").json()
@@ -166,7 +217,7 @@ def test_the_link_is_where_the_owner_reached_the_gateway(people: People) -> None
         json={"email": "ada@example.com", "role": "reader"},
         trust_env=False,
     ).json()
-    assert made["accept_url"].startswith("https://gateway.example.com/invites/invite-gw-")
+    assert made["accept_url"].startswith("https://gateway.example.com/invites#invite-gw-")
 
 
 def test_the_topic_is_told_without_the_link(people: People) -> None:
@@ -252,7 +303,7 @@ def test_a_project_archived_meanwhile_is_left_out(people: People) -> None:
 
 def test_the_bootstrap_ends_when_an_invited_owner_accepts(people: People) -> None:
     key = random_key(ADMIN_KEY_PREFIX)
-    assert admit(people.aws.client("dynamodb"), TABLE, PEPPER, key, people.organization_id)
+    admit(people.aws.client("dynamodb"), TABLE, PEPPER, key, people.organization_id)
     api: Any = people.client(key).admin.organization
     first, second = (
         api.invites.create(email=f"{number}@example.com", role="owner").accept_url for number in range(2)
@@ -261,5 +312,5 @@ def test_the_bootstrap_ends_when_an_invited_owner_accepts(people: People) -> Non
     for page in pages:
         assert people.client(key_on(page)).admin.organization.projects.create(name="By an owner").id
     assert refused(lambda: api.projects.create(name="After")).status_code == 401
-    assert USER_ID not in {user.id for user in people.api.users.list()}
+    assert not any(is_bootstrap(user.id) for user in people.api.users.list())
     assert [entry["type"] for entry in people.log()].count("user.deleted") == 1

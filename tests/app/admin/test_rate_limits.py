@@ -5,6 +5,7 @@ from typing import Any
 import openai
 import pytest
 
+from app.admin.layout import Address, organization_address, project_address
 from app.admin.rate_limits import row_id
 from app.limits import MOST, Limits, limits_attributes
 from local.stand_in.models import LISTED
@@ -22,6 +23,17 @@ def project(people: People, stand_in: StandIn) -> str:
 
 def rows(people: People, project: str, **query: Any) -> dict[str, Any]:
     return {row.model: row for row in people.api.projects.rate_limits.list_rate_limits(project, **query)}
+
+
+def limit(people: People, address: Address, limits: Limits) -> None:
+    """Of all models together, which only other hands than the API's write."""
+    written = limits_attributes(limits)
+    people.aws.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key=address.key(),
+        UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in written),
+        ExpressionAttributeValues={f":{name}": value for name, value in written.items()},
+    )
 
 
 def test_there_is_a_row_for_each_model_that_the_upstream_serves(people: People, project: str) -> None:
@@ -44,23 +56,17 @@ def test_there_is_a_row_for_each_model_that_the_upstream_serves(people: People, 
 def test_a_row_without_limits_of_its_own_shows_the_smaller_of_those_above(
     people: People, project: str
 ) -> None:
-    for pk, sk, limits in (
-        (f"PROJECT#{project}", "PROJECT", Limits(requests_per_minute=70, requests_per_day=900)),
-        (f"ORG#{people.organization_id}", "ORG", Limits(requests_per_minute=60, tokens_per_minute=5000)),
-    ):
-        written = limits_attributes(limits)
-        people.aws.client("dynamodb").update_item(
-            TableName=TABLE,
-            Key={"pk": {"S": pk}, "sk": {"S": sk}},
-            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in written),
-            ExpressionAttributeValues={f":{name}": value for name, value in written.items()},
-        )
+    limit(people, project_address(project), Limits(requests_per_minute=70, requests_per_day=900))
+    organization = organization_address(people.organization_id)
+    limit(people, organization, Limits(requests_per_minute=60, tokens_per_minute=5000))
     change = people.api.projects.rate_limits.update_rate_limit
     row = change("rl-gpt-5", project_id=project, max_tokens_per_1_minute=9000)
     shown = (row.max_requests_per_1_minute, row.max_tokens_per_1_minute, row.max_requests_per_1_day)
     assert shown == (60, 9000, 900)
+    assert row.own == {"max_tokens_per_1_minute": 9000}
     back = change("rl-gpt-5", project_id=project, max_tokens_per_1_minute=MOST)
-    assert back.max_tokens_per_1_minute == 5000
+    assert (back.max_tokens_per_1_minute, back.own) == (5000, {})
+    assert not any(one.own for one in rows(people, project).values())
 
 
 def test_a_changed_limit_is_in_the_list_and_in_the_log(people: People, project: str) -> None:

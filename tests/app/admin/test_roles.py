@@ -1,5 +1,8 @@
 """Predefined roles through the SDK, and their assignment to users."""
 
+from app.admin.call import OF_PROJECT
+from app.admin.offered import CALLS
+from app.admin.roles import PROJECT
 from tests.app.admin.people import People, refused
 
 OWNER, READER = "role-organization-owner", "role-organization-reader"
@@ -17,6 +20,21 @@ def test_roles_are_predefined_and_listed_page_by_page(people: People) -> None:
     assert (roles.retrieve(OWNER).name, roles.retrieve(OWNER).resource_type) == ("owner", "api.organization")
     assert of_project.retrieve(PROJECT_MEMBER, project_id=project.id).name == "member"
     assert refused(lambda: roles.retrieve(PROJECT_OWNER)).status_code == 404
+
+
+def test_the_role_of_a_projects_owner_says_what_its_calls_let_them_change() -> None:
+    words = {
+        "projects": "name",
+        "projects.users": "members",
+        "projects.users.roles": "members",
+        "projects.service_accounts": "service accounts",
+        "projects.service_accounts.api_keys": "keys",
+        "projects.api_keys": "keys",
+    }
+    changed = {words[call.sdk.rpartition(".")[0]] for call in CALLS if call.role == OF_PROJECT}
+    [owner] = [role for role in PROJECT if role["id"] == PROJECT_OWNER]
+    told = owner["description"].partition("changes its ")[2].replace(" and ", ", ").split(", ")
+    assert set(told) == changed
 
 
 def test_own_roles_are_not_offered_and_the_caller_is_told_why(people: People) -> None:

@@ -15,9 +15,12 @@ from app.admin.document.door import Door
 from app.admin.document.file import check
 from app.admin.document.plan import GO, Plan, plan
 from app.admin.document.state import read
+from app.admin.layout import project_address
+from app.limits import Limits
 from infra.seed import SeedError
-from tests.app.admin.document.command import Command
+from tests.app.admin.document.command import Command, Said
 from tests.app.admin.people import People
+from tests.app.admin.test_rate_limits import limit
 from tests.servers import ROOT, until
 
 
@@ -146,6 +149,9 @@ def test_a_project_with_an_id_is_renamed_and_a_name_of_two_needs_one(command: Co
     assert said.err.startswith('projects[0].name="Same": 2 projects have this name.')
     assert f"Set projects[0].id to one of {first}, {second}." in said.err
     assert {one["id"] for one in command.export()["projects"]} == {first, second}
+    exported = str(command.folder / "exported.yaml")
+    assert command.run("export", "--output", exported).code == 0
+    assert command.run("diff", exported, exported) == Said(0, "", "")
     said = command.apply(project("Mine", id=second))
     assert "    ~ name: Same → Mine" in said.out.splitlines()
     assert people.api.projects.retrieve(second).name == "Mine"
@@ -323,3 +329,34 @@ def test_more_projects_than_a_page_has_are_all_made_and_all_shown(command: Comma
     names = [f"Project {number:03}" for number in range(120)]
     assert command.apply({"projects": [{"name": name} for name in names]}).code == 0
     assert [one["name"] for one in command.export()["projects"]] == names
+
+
+def test_limits_of_all_models_together_are_no_models_own(command: Command) -> None:
+    people = command.people
+    made = people.api.projects.create(name="A").id
+    limit(people, project_address(made), Limits(requests_per_minute=500))
+    assert command.export()["projects"][0]["rate_limits"] == []
+    own = [{"model": "gpt-4o", "max_tokens_per_1_minute": 9000}]
+    assert command.apply(project("A", rate_limits=own)).code == 0
+    assert command.export()["projects"][0]["rate_limits"] == own
+    for _ in range(2):
+        said = command.apply(project("A", rate_limits=[]))
+        assert said.code == 0, said
+    assert said.out == "no changes\n"
+
+
+def test_what_the_api_would_refuse_is_told_before_anything_is_changed(command: Command) -> None:
+    people = command.people
+    assert command.apply(project("A", service_accounts=[{"name": "web"}])).code == 0
+    many = [{"name": f"P{number}"} for number in range(21)]
+    users = [
+        {"email": "new@example.com", "role": "reader", "projects": {one["name"]: "member" for one in many}}
+    ]
+    projects = [{"name": "A", "service_accounts": [{"name": "web", "role": "none"}]}, *many]
+    log = len(people.log())
+    said = command.apply({"users": users, "projects": projects})
+    assert (said.code, said.out, len(people.log())) == (2, "", log)
+    assert [line.partition(":")[0] for line in said.err.splitlines()] == [
+        "users[new@example.com].projects",
+        'projects[0].service_accounts[web].role="none"',
+    ]

@@ -9,10 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.admin.document.file import FileError, check, dump, load
+from app.admin.document.file import FileError, Organization, check, dump, load
 from app.admin.document.plan import DIFFER, plan, whole
 from app.admin.document.sections import cents, dollars
 from app.admin.document.state import of_file
+from app.admin.spend_alerts import MAX_ALERTS, MAX_PREFIX_CHARACTERS, MAX_RECIPIENTS
 from tests.app.admin.document.documents import Document, canonical, documents
 
 
@@ -62,6 +63,34 @@ def test_every_problem_is_named_at_once() -> None:
         'spend_limit_usd="lots": is no amount of dollars and cents from 0 to 1000000000. Set it to an amount '
         'such as "50.00", or null for no limit.'
     )
+
+
+def test_addresses_alerts_and_recipients_are_bounded_as_the_api_bounds_them() -> None:
+    alert = {"threshold_usd": "1.00", "recipients": ["a@example.com"]}
+    alerts: list[dict[str, Any]] = [
+        {**alert, "recipients": ["a@b..c"]},
+        {**alert, "recipients": [f"{number}@example.com" for number in range(MAX_RECIPIENTS + 1)]},
+        {**alert, "subject_prefix": "x" * (MAX_PREFIX_CHARACTERS + 1)},
+        {**alert, "subject_prefix": "[é]"},
+    ]
+    emails = ("x@y@w.q", "a@" + "x" * 260 + ".com", "a b@example.com")
+    written = {
+        "spend_alerts": alerts,
+        "users": [{"email": email, "role": "reader"} for email in emails],
+        "projects": [{"name": "A", "spend_alerts": [alert] * (MAX_ALERTS + 1)}],
+    }
+    assert paths(written) == [
+        "projects[0].spend_alerts",
+        "spend_alerts[0].recipients[0]",
+        "spend_alerts[1].recipients",
+        "spend_alerts[2].subject_prefix",
+        "spend_alerts[3].subject_prefix",
+        "users[0].email",
+        "users[1].email",
+        "users[2].email",
+    ]
+    most = {**alert, "subject_prefix": "x" * MAX_PREFIX_CHARACTERS}
+    check({"spend_alerts": [most] * MAX_ALERTS})
 
 
 def test_what_may_be_there_once_is_refused_twice() -> None:
@@ -123,3 +152,35 @@ def test_files_differ_in_nothing_exactly_when_they_say_the_same(one: Document, o
     differences = plan(of_file(first), second, others=DIFFER)
     assert bool(differences.targets) is (canonical(one) != canonical(other))
     assert bool(list(differences.lines())) is bool(differences.targets)
+
+
+@given(documents())
+def test_projects_of_one_name_are_compared_by_their_ids(document: Document) -> None:
+    ids = {project["name"]: f"proj_{number}" for number, project in enumerate(document["projects"])}
+    for project in document["projects"]:
+        project |= {"id": ids[project["name"]], "name": "Same"}
+    for user in document["users"]:
+        user["projects"] = {ids[name]: role for name, role in user["projects"].items()}
+    first = whole(check(document))
+    assert plan(of_file(first), first, others=DIFFER).targets == ()
+    document["projects"].reverse()
+    second = whole(check(document))
+    assert plan(of_file(first), second, others=DIFFER).targets == ()
+
+
+def test_projects_whose_ids_differ_are_compared_by_name() -> None:
+    def file(prefix: str, *limits: str) -> Organization:
+        projects = [
+            {"name": "Same", "id": f"{prefix}_{number}", "spend_limit_usd": limit}
+            for number, limit in enumerate(limits)
+        ]
+        places = {f"{prefix}_0": "member"}
+        return whole(
+            check({"users": [{"email": "a@b.c", "role": "reader", "projects": places}], "projects": projects})
+        )
+
+    staging, prod = file("proj_s", "1.00", "2.00"), file("proj_p", "1.00", "3.00")
+    assert list(plan(of_file(staging), prod, others=DIFFER).lines()) == [
+        "~ project Same",
+        "    ~ spend_limit_usd: 2.00 → 3.00",
+    ]
