@@ -6,6 +6,7 @@ from app.admin import items, layout, service_accounts
 from app.admin.audit import Event, key_deleted
 from app.admin.call import OF_PROJECT, Call, Request, deleted, listed
 from app.admin.items import READER
+from app.admin.last_use import last_used_at
 from app.admin.layout import Address, Item
 from app.admin.parameters import ExpiresInSeconds, PageParameters, Parameters
 from app.admin.service_accounts import Scopes, account_address, expires_at
@@ -31,8 +32,8 @@ def access(project: Item) -> Access:
     return "active" if project["status"] == "active" else "inactive"
 
 
-def shown(key: Item, project: Item, accounts: dict[Address, Item]) -> dict[str, Any]:
-    """As OpenAI's `ProjectAPIKey`. accounts: those whose keys are shown."""
+def shown(key: Item, project: Item, accounts: dict[Address, Item], used_at: dict[str, int]) -> dict[str, Any]:
+    """As OpenAI's `ProjectAPIKey`. accounts: those whose keys are shown. used_at: see `last_use.py`."""
     account = accounts.get(account_address(key)) if "service_account_id" in key else None
     owner = None
     if account is not None:
@@ -45,6 +46,7 @@ def shown(key: Item, project: Item, accounts: dict[Address, Item]) -> dict[str, 
         "redacted_value": key["redacted"],
         "created_at": key["created_at"],
         "expires_at": key.get("expires_at"),
+        "last_used_at": used_at.get(key["id"]),
         "owner": {"type": "service_account", "service_account": owner},
         "owner_project_access": access(project),
     }
@@ -62,7 +64,8 @@ async def list_(request: Request, query: ListKeys) -> dict[str, Any]:
     accounts = await request.store.get_all(
         account_address(key) for key in page.items if "service_account_id" in key
     )
-    return listed(page, lambda key: shown(key, project, accounts))
+    used_at = await last_used_at(request.store, project["organization_id"], page.items)
+    return listed(page, lambda key: shown(key, project, accounts, used_at))
 
 
 async def retrieve(request: Request) -> dict[str, Any]:
@@ -113,7 +116,9 @@ async def _key(request: Request, project: Item) -> Item:
 
 async def _shown_alone(request: Request, key: Item, project: Item) -> dict[str, Any]:
     addresses = [account_address(key)] if "service_account_id" in key else []
-    return shown(key, project, await request.store.get_all(addresses))
+    accounts = await request.store.get_all(addresses)
+    used_at = await last_used_at(request.store, project["organization_id"], [key])
+    return shown(key, project, accounts, used_at)
 
 
 _KEYS = "/organization/projects/{project_id}/api_keys"

@@ -1,5 +1,7 @@
 """A project's keys through the SDK: listed with their owners, redacted, deleted."""
 
+import time
+
 import openai
 import pytest
 
@@ -20,6 +22,24 @@ def test_keys_are_listed_with_their_owners(people: People, project_id: str) -> N
     assert (key.owner.type, key.owner.service_account.id) == ("service_account", made.id)
     assert key.owner_project_access == "active"
     assert people.api.projects.api_keys.retrieve(key.id, project_id=project_id) == key
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_key_tells_when_it_was_last_used(people: People, project_id: str) -> None:
+    made = people.api.projects.service_accounts.create(project_id, name="web")
+    people.api.projects.service_accounts.create(project_id, name="unused")
+    people.gateway.sdk(made.api_key.value).embeddings.create(model="text-embedding-3-small", input="one")
+
+    def used_at() -> int | None:
+        at: int | None = people.api.projects.api_keys.retrieve(
+            made.api_key.id, project_id=project_id
+        ).last_used_at
+        return at
+
+    at = until(used_at, 10.0, "the last use")
+    assert abs(at - time.time()) < 60
+    listed = {one.name: one.last_used_at for one in people.api.projects.api_keys.list(project_id)}
+    assert listed == {"web": at, "unused": None}
 
 
 def test_keys_are_found_by_whether_their_owners_have_access(people: People, project_id: str) -> None:
