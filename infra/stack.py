@@ -54,7 +54,7 @@ def deploy(config: StackConfig) -> None:
     kept = state(config, base)
     tasks = compute(config, base, front, kept)
     board = watch(config, base, front, kept, tasks)
-    roles = access(config, base, kept, tasks)
+    roles = access(config, base, front, kept, tasks)
     export(config, base, front, kept, tasks, board, roles)
 
 
@@ -367,7 +367,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
     return Compute(registry, cluster, service)
 
 
-def access(config: StackConfig, base: Foundation, kept: State, tasks: Compute) -> Access:
+def access(config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute) -> Access:
     """Who may look at all of it, and who may change it."""
     return Access(
         "access",
@@ -382,8 +382,9 @@ def access(config: StackConfig, base: Foundation, kept: State, tasks: Compute) -
                 boundary_arn=base.boundary_arn,
                 repository_arn=tasks.registry.repository_arn,
                 table_arn=kept.storage.table_arn,
-                bucket_arn=kept.storage.bucket_arn,
+                bucket_arns=[kept.storage.bucket_arn, front.log_bucket_arn],
                 cache_secret_arn=kept.vault.cache_arn,
+                closed_secret_arns=[kept.vault.openai_arn, kept.vault.pepper_arn, kept.vault.owner_arn],
             ),
         ),
         base.unbounded,
