@@ -1,14 +1,29 @@
 """What stands before the load balancer, and what is written down of those who come."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from policy.resource import Graph, Resource, of_type
 
-MANAGED = {
-    "AWSManagedRulesAmazonIpReputationList",
-    "AWSManagedRulesCommonRuleSet",
-    "AWSManagedRulesKnownBadInputsRuleSet",
+BODY_RULES: Mapping[str, frozenset[str]] = {
+    "AWSManagedRulesAmazonIpReputationList": frozenset(),
+    "AWSManagedRulesCommonRuleSet": frozenset(
+        {
+            "CrossSiteScripting_BODY",
+            "EC2MetaDataSSRF_BODY",
+            "GenericLFI_BODY",
+            "GenericRFI_BODY",
+            "SizeRestrictions_BODY",
+        }
+    ),
+    "AWSManagedRulesKnownBadInputsRuleSet": frozenset(
+        {"JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY"}
+    ),
 }
+"""Managed group -> its rules that look into bodies (AWS WAF developer guide, "Baseline rule groups")."""
+
+SECRET_FIELDS = ({"singleHeader": {"name": "authorization"}}, {"uriPath": {}})
+"""Where a request carries what lets somebody in: a key, and in the path of an invite its token."""
 
 
 def balancers_keep_access_logs(graph: Graph) -> list[str]:
@@ -25,7 +40,7 @@ def balancers_keep_access_logs(graph: Graph) -> list[str]:
 def public_balancers_stand_behind_a_firewall(graph: Graph) -> list[str]:
     """Every public load balancer has a web ACL with AWS's managed rules and a rate per address.
 
-    The rule about long bodies must not block: prompts are long.
+    No rule about bodies may block: prompts are long and quote anything.
     """
     acls = {acl.get("arn"): acl for acl in of_type(graph, "wafv2/webAcl:WebAcl")}
     before = {
@@ -44,24 +59,30 @@ def public_balancers_stand_behind_a_firewall(graph: Graph) -> list[str]:
 
 
 def firewall_logs_hold_no_key(graph: Graph) -> list[str]:
-    """A firewall's log has the callers' headers, so the one with their key is left out."""
+    """A firewall's log has the callers' headers and paths; those that let somebody in are left out."""
     return [
-        f"{logging} writes callers' keys down"
+        f"{logging} writes down what lets callers in: {', '.join(field)}"
         for logging in of_type(graph, "wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration")
-        if {"singleHeader": {"name": "authorization"}} not in (logging.get("redactedFields") or [])
+        for field in SECRET_FIELDS
+        if field not in (logging.get("redactedFields") or [])
     ]
 
 
 def _problems(acl: Resource) -> list[str]:
     rules: list[dict[str, Any]] = acl.get("rules") or []
-    groups = {
-        group["name"]: [override["name"] for override in group.get("ruleActionOverrides") or []]
+    counted = {
+        group["name"]: {
+            override["name"]
+            for override in group.get("ruleActionOverrides") or []
+            if "count" in override["actionToUse"]
+        }
         for rule in rules
         if (group := rule["statement"].get("managedRuleGroupStatement"))
     }
-    problems = [f"lacks {name}" for name in sorted(MANAGED - groups.keys())]
-    if "SizeRestrictions_BODY" not in groups.get("AWSManagedRulesCommonRuleSet", ["SizeRestrictions_BODY"]):
-        problems.append("blocks long prompts")
+    problems = [f"lacks {name}" for name in sorted(BODY_RULES.keys() - counted.keys())]
+    for name, rules_on_bodies in BODY_RULES.items():
+        if blocking := rules_on_bodies - counted.get(name, rules_on_bodies):
+            problems.append(f"blocks prompts by {', '.join(sorted(blocking))} of {name}")
     if not any(
         "rateBasedStatement" in rule["statement"] and "block" in rule.get("action", {}) for rule in rules
     ):

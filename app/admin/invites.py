@@ -21,7 +21,8 @@ from app.errors import invalid_request
 
 KIND = "organization.invite"
 PREFIX = "/invites/"
-"""Of the path of the page that accepts (`invite_page.py`). What follows is the token, which no log holds."""
+"""Of the path of the page that accepts (`invite_page.py`). What follows is the token, which the logs of
+the gateway and the firewall leave out. The balancer's cannot; operators are denied its bucket."""
 
 LOGGED_PATH = f"{PREFIX}{{token}}"
 

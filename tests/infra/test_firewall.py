@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from policy.front import BODY_RULES
 from tests.infra.graph import StackGraph, stack_graph
 
 
@@ -19,15 +20,9 @@ def test_it_stands_before_the_balancer(either: StackGraph) -> None:
 
 
 def test_every_rule_that_looks_into_bodies_counts_and_no_other(either: StackGraph) -> None:
-    found = groups(either)
-    assert set(found) == {
-        "AWSManagedRulesAmazonIpReputationList",
-        "AWSManagedRulesCommonRuleSet",
-        "AWSManagedRulesKnownBadInputsRuleSet",
-    }
-    counting = [rule for rules in found.values() for rule in rules]
-    assert "SizeRestrictions_BODY" in counting
-    assert all(rule.endswith("_BODY") for rule in counting)
+    found = {name: set(rules) for name, rules in groups(either).items()}
+    assert found == BODY_RULES
+    assert all(rule.endswith("_BODY") for rules in found.values() for rule in rules)
     for rule in either.one("WebAcl").get("rules"):
         for override in rule["statement"].get("managedRuleGroupStatement", {}).get("ruleActionOverrides", []):
             assert override["actionToUse"] == {"count": {}}
@@ -48,12 +43,12 @@ def test_an_address_is_bounded_as_configured() -> None:
     assert statement == {"limit": 7000, "aggregateKeyType": "IP", "evaluationWindowSec": 300}
 
 
-def test_what_it_blocks_or_counts_is_logged_without_keys(either: StackGraph) -> None:
+def test_what_it_blocks_or_counts_is_logged_without_keys_and_paths(either: StackGraph) -> None:
     logging = either.one("WebAclLoggingConfiguration")
     group = either.one("LogGroup", "logs-firewall")
     assert group.get("name").startswith("aws-waf-logs-"), "WAF writes to no other group"
     assert logging.get("logDestinationConfigs") == [group.get("arn")]
-    assert logging.get("redactedFields") == [{"singleHeader": {"name": "authorization"}}]
+    assert logging.get("redactedFields") == [{"singleHeader": {"name": "authorization"}}, {"uriPath": {}}]
     kept: dict[str, Any] = logging.get("loggingFilter")
     assert kept["defaultBehavior"] == "DROP"
     assert [c["actionCondition"]["action"] for c in kept["filters"][0]["conditions"]] == ["BLOCK", "COUNT"]
