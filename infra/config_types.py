@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from app.models.alias import AliasesError, parse_aliases
+from app.prices import PricesError, parse_prices
 from infra.schedule import EXAMPLE, Floor, ScheduleError, parse_floors
 
 SUBNETS_EXAMPLE = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
@@ -130,7 +131,7 @@ def _openai_base_url(text: str) -> str:
         port_is_valid = url.port is None or url.port > 0
     except ValueError:
         raise refuse("is not a URL", example) from None
-    if not (url.scheme in ("http", "https") and url.hostname and port_is_valid) or re.search(r"\s", text):
+    if not (url.scheme in ("http", "https") and url.hostname and port_is_valid) or re.search(r"[^!-~]", text):
         raise refuse("must be a URL such as https://api.openai.com/v1", example)
     if url.username or url.password or url.query or url.fragment:
         raise refuse("must hold no credentials, query or fragment; keys belong in Secrets Manager", example)
@@ -172,25 +173,12 @@ def _model_aliases(value: str) -> str:
 
 
 def _model_prices(value: str) -> str:
-    example = '{"my-model": {"input": "0.15", "output": "0.60"}}'
     try:
-        models = json.loads(value)
-    except json.JSONDecodeError:
-        raise refuse("is not JSON", example) from None
-    if not isinstance(models, dict):
-        raise refuse("must be a JSON object of models", example)
-    for model, price in models.items():
-        if not isinstance(price, dict) or not {"input", "output"} <= price.keys():
-            raise refuse(f"must give {model} an input and an output price", example)
-        for name in ("input", "cached_input", "output"):
-            try:
-                amount = float(price.get(name, 0))
-            except (TypeError, ValueError):
-                amount = -1.0
-            if not 0 <= amount <= 1_000_000:
-                raise refuse(f"{model}.{name} must be dollars for a million tokens", example)
+        parse_prices(value)
+    except PricesError as wrong:
+        raise refuse(str(wrong), '{"my-model": {"input": "0.15", "output": "0.60"}}') from None
     # One spelling, so that no change of spacing is a change of the stack.
-    return json.dumps(models, sort_keys=True, separators=(",", ":"))
+    return json.dumps(json.loads(value or "{}"), sort_keys=True, separators=(",", ":"))
 
 
 def _subnet_ids(text: object) -> object:

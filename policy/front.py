@@ -1,6 +1,6 @@
 """What stands before the load balancer, and what is written down of those who come."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policy.resource import Graph, Resource, of_type
@@ -22,7 +22,10 @@ BODY_RULES: Mapping[str, frozenset[str]] = {
 }
 """Managed group -> its rules that look into bodies (AWS WAF developer guide, "Baseline rule groups")."""
 
-SECRET_FIELDS = ({"singleHeader": {"name": "authorization"}}, {"uriPath": {}})
+SECRET_FIELDS: Sequence[Mapping[str, Mapping[str, str]]] = (
+    {"singleHeader": {"name": "authorization"}},
+    {"uriPath": {}},
+)
 """Where a request carries what lets somebody in: a key, and in the path of an invite its token."""
 
 

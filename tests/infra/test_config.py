@@ -11,7 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.prices import PricesError, parse_prices
+from app.settings import Settings
+from app.settings import load as load_settings
 from infra.config import ROOT, ConfigError, StackConfig, load, load_file, parse, read_files
+from infra.environment import plain_environment
 
 STACKS = ("staging", "prod")
 
@@ -170,8 +174,20 @@ def test_other_regions_are_refused(region: str) -> None:
         ("staging", "model_aliases", '{"fast": []}', "fast.models: Value should have at least 1 item"),
         ("staging", "model_aliases", '{"a": "b", "b": "c"}', "a names b, which is an alias itself"),
         ("staging", "model_prices", "gpt-4o", "is not JSON"),
-        ("staging", "model_prices", '{"m": {"input": 1}}', "must give m an input and an output price"),
-        ("staging", "model_prices", '{"m": {"input": 1, "output": "x"}}', "m.output must be dollars"),
+        ("staging", "model_prices", "[]", "is not a JSON object of models"),
+        ("staging", "model_prices", '{"m": {"input": 1}}', "m.output is not an amount in dollars"),
+        (
+            "staging",
+            "model_prices",
+            '{"m": {"input": 1, "output": "x"}}',
+            "m.output is not an amount in dollars",
+        ),
+        ("staging", "model_prices", '{"m": {"input": true, "output": "1"}}', "m.input is not an amount"),
+        ("staging", "model_prices", '{"m": {"input": 1, "output": 1, "price": 1}}', "m.price is not one of"),
+        (
+            *("staging", "model_prices", '{"m": {"input": 1, "output": 1, "max_output_tokens": "x"}}'),
+            "m.max_output_tokens is not a number of tokens",
+        ),
         ("prod", "hosted_zone_name", "example.org", "does not hold domain_name gateway.example.com"),
         ("prod", "hosted_zone_name", "ample.com", "does not hold domain_name gateway.example.com"),
         ("prod", "image_digest", "", "is required"),
@@ -304,17 +320,81 @@ def test_the_config_is_frozen() -> None:
         load_file("staging").task_cpu = 1024  # type: ignore[misc]
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(set(StackConfig.model_fields) - {"project", "stack", "region"})), st.text()
-    )
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner, max_size=2),
+    max_leaves=4,
 )
-def test_no_value_is_refused_without_a_reason_and_a_command(overrides: dict[str, str]) -> None:
+AMOUNTS = st.sampled_from([0, 1, "0.15", "2", 0.5, 1e6])
+TOKENS = ("context_tokens", "max_output_tokens")
+OWN_PRICES = st.dictionaries(
+    st.text(max_size=9),
+    st.fixed_dictionaries(
+        {"input": AMOUNTS | ANYTHING, "output": AMOUNTS},
+        optional={
+            **dict.fromkeys(("cached_input", "price"), AMOUNTS | ANYTHING),
+            **dict.fromkeys(TOKENS, st.integers(-1, 10**12) | ANYTHING),
+        },
+    )
+    | ANYTHING,
+    max_size=3,
+)
+ALIASES = st.dictionaries(st.text(max_size=9), st.text(max_size=9) | ANYTHING, max_size=3)
+VALUES: dict[str, st.SearchStrategy[str]] = {
+    "model_prices": OWN_PRICES.map(json.dumps),
+    "model_aliases": ALIASES.map(json.dumps),
+    "openai_base_url": st.from_regex(r"https?://(localhost|\[::1\]|[a-z@:]{1,9})[ -~]{0,9}", fullmatch=True),
+}
+
+
+KEYS = sorted(set(StackConfig.model_fields) - {"project", "stack", "region"})
+
+
+def value_of(key: str) -> st.SearchStrategy[tuple[str, str]]:
+    return st.tuples(st.just(key), VALUES.get(key, st.nothing()) | st.text())
+
+
+@given(st.lists(st.sampled_from(KEYS).flatmap(value_of) | st.sampled_from(list(VALUES)).flatmap(value_of)))
+def test_a_value_is_refused_with_reason_and_command_or_the_gateway_takes_it(
+    overrides: list[tuple[str, str]],
+) -> None:
     try:
-        config = load_file("staging", overrides)
+        config = load_file("staging", dict(overrides))
     except ConfigError as error:
         for problem in error.problems:
             assert problem.reason
             assert problem.command.startswith(f"pulumi config set {problem.key} ")
     else:
         assert config.max_tasks >= config.min_tasks
+        assert gateway_settings(config).model_prices == config.model_prices
+
+
+@given(OWN_PRICES.map(json.dumps))
+def test_prices_are_taken_by_the_stack_and_the_gateway_or_by_neither(prices: str) -> None:
+    try:
+        config = load_file("staging", {"model_prices": prices})
+    except ConfigError:
+        with pytest.raises(PricesError):
+            parse_prices(prices)
+    else:
+        assert parse_prices(config.model_prices) == parse_prices(prices)
+        assert gateway_settings(config)
+
+
+def gateway_settings(config: StackConfig) -> Settings:
+    """What the gateway makes of what the stack tells it; names and addresses that AWS gives are invented."""
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:vault-AbCdEf"
+    told = plain_environment(
+        config,
+        table_name="gateway",
+        bucket_name="data",
+        cache_url="rediss://cache.example.com:6379",
+        cache_secret_arn=secret,
+        openai_secret_arn=secret,
+        alert_topic_arn="arn:aws:sns:us-east-1:123456789012:alerts",
+        knowledge_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/knowledge",
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**told, "GATEWAY_KEY_PEPPER": "p" * 43}.items():
+            environment.setenv(name, str(value))
+        return load_settings()
