@@ -130,9 +130,12 @@ def estimate(graph: Graph, prices: Prices, traffic: Traffic, tasks: int | None =
 
 
 def fewest_tasks(graph: Graph) -> int:
-    """How many tasks autoscaling keeps at least."""
+    """How many tasks autoscaling keeps at least, when no scheduled floor asks for more."""
+    actions = of_type(graph, "appautoscaling/scheduledAction:ScheduledAction")
+    scheduled = [int(action.get("scalableTargetAction", "minCapacity")) for action in actions]
     return sum(
-        int(target.get("minCapacity") or 0) for target in of_type(graph, "appautoscaling/target:Target")
+        min([int(target.get("minCapacity") or 0), *scheduled])
+        for target in of_type(graph, "appautoscaling/target:Target")
     )
 
 

@@ -153,6 +153,24 @@ def test_the_estimate_starts_at_the_fewest_tasks(production: StackGraph) -> None
     assert cost(production).tasks == 3
 
 
+def test_the_estimate_is_the_same_at_every_hour_of_a_schedule() -> None:
+    always, never = (
+        [
+            Resource("aws:appautoscaling/target:Target", "scaling", {"minCapacity": now, "maxCapacity": 30}),
+            *(
+                Resource(
+                    "aws:appautoscaling/scheduledAction:ScheduledAction",
+                    f"scaling-{fewest}",
+                    {"scalableTargetAction": {"minCapacity": fewest, "maxCapacity": 30}},
+                )
+                for fewest in (12, 3)
+            ),
+        ]
+        for now in (12, 3)
+    )
+    assert fewest_tasks(always) == fewest_tasks(never) == 3
+
+
 def test_each_nat_gateway_is_charged_with_its_address() -> None:
     one = cost(stack_graph("prod", nat_gateways="one"), NO_TRAFFIC)
     three = cost(stack_graph("prod"), NO_TRAFFIC)
