@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.settings import load as load_settings
 from infra.config import ROOT, ConfigError, StackConfig, load, load_file, parse, read_files
 from infra.environment import plain_environment
+from offline.prices import prices_of
 
 STACKS = ("staging", "prod")
 
@@ -150,6 +151,15 @@ def test_other_regions_are_refused(region: str) -> None:
     [
         ("staging", "environment", "dev", "must be staging or production"),
         ("staging", "owner", "nobody", "must be an e-mail address"),
+        (
+            "staging",
+            "owner",
+            "ten%off@example.com",
+            "must be an e-mail address of letters, digits and . _ + -",
+        ),
+        ("staging", "cost_center", "aws:platform", "must be 1 to 255 letters, digits, spaces and"),
+        ("staging", "cost_center", "AWS:platform", "must be 1 to 255 letters, digits, spaces and"),
+        ("staging", "cost_center", "50% platform", "must be 1 to 255 letters, digits, spaces and"),
         ("staging", "repository", "just-a-name", "must be OWNER/NAME"),
         ("staging", "vpc_cidr", "8.8.0.0/16", "must lie in a private range (RFC 1918)"),
         ("staging", "vpc_cidr", "10.0.0.0/24", "must be a /16 to /20, so that nine subnets fit"),
@@ -168,6 +178,12 @@ def test_other_regions_are_refused(region: str) -> None:
         ("staging", "secret_recovery_days", "5", "must be 0 (delete at once) or 7 to 30 days"),
         ("staging", "max_tasks", "0", "must be a whole number from 1 to 1000"),
         ("staging", "cache_node_type", "db.t3.micro", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.foo.small", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.t1.micro", "must be an ElastiCache node type of a current"),
+        ("staging", "cache_node_type", "cache.m7g.small", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.m7g.0xlarge", "must be an ElastiCache node type"),
+        ("prod", "cache_node_type", "cache.r6gd.xlarge", "keeps data on disks"),
+        ("prod", "domain_name", f"{'a' * 53}.example.com", "is longer than the 64 characters that ACM takes"),
         ("staging", "image_digest", "latest", "must be an image digest"),
         ("staging", "deployment_routing", "random", "must be weight or fastest"),
         ("staging", "model_aliases", "fast", "is not JSON"),
@@ -213,6 +229,12 @@ def test_a_refused_value_says_why(stack: str, key: str, value: str, reason: str)
     assert found[key][1].startswith(reason)
 
 
+def test_three_zones_are_refused_where_most_accounts_have_two() -> None:
+    found = problems("prod", aws_region="us-west-1")
+    assert set(found) == {"availability_zones"}
+    assert found["availability_zones"][2] == "pulumi config set availability_zones 2 --stack prod"
+
+
 def test_production_without_a_domain_is_refused_naming_what_would_allow_it() -> None:
     found = problems("prod", domain_name="", hosted_zone_name="")
     assert found["allow_plaintext_http"][2] == "pulumi config set allow_plaintext_http true --stack prod"
@@ -236,6 +258,29 @@ def test_an_existing_network_is_named_whole() -> None:
     assert set(found) == {"vpc_id", *tiers}
     for tier in tiers:
         assert found[tier][1] in ("is required", "must name 3 subnets, one a zone of availability_zones")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("owner", "first.last+gateway_team@example.com"),
+        ("cost_center", "R+D / platform: gateway @ 4711_a=b-c"),
+        ("cost_center", "awsome"),
+        ("domain_name", f"{'a' * 52}.example.com"),
+        ("cache_node_type", "cache.t4g.medium"),
+        ("cache_node_type", "cache.r7g.16xlarge"),
+        ("cache_node_type", "cache.m5.24xlarge"),
+        ("cache_node_type", "cache.c7gn.large"),
+    ],
+)
+def test_what_aws_takes_is_accepted(key: str, value: str) -> None:
+    zone = {"hosted_zone_name": "example.com"} if key == "domain_name" else {}
+    assert getattr(load_file("staging", {key: value, **zone}), key) == value
+
+
+def test_every_node_type_that_has_a_price_is_accepted() -> None:
+    for node_type in prices_of("us-east-1").data["cache_nodes"]:
+        assert load_file("staging", {"cache_node_type": node_type}).cache_node_type == node_type
 
 
 def test_staging_without_a_domain_is_accepted() -> None:
