@@ -331,12 +331,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 kept.cache,
             ],
             hooks=pulumi.ResourceHookBinding.merge(
-                seed_before_tasks(
-                    kept.vault.arns,
-                    config.region,
-                    kept.cache.gateway_user_id,
-                    kept.storage.table_name,
-                ),
+                seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
                 verify_deployments(
                     config.region,
                     LogNames.of(config.name_prefix).gateway,
