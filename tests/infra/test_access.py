@@ -42,6 +42,12 @@ def test_only_the_environments_own_jobs_on_main_deploy(stack: str) -> None:
     }
 
 
+def test_the_deployers_role_is_given_for_as_long_as_a_deployment_takes(either: StackGraph) -> None:
+    """AWS gives a role for an hour at most where it does not say more (IAM API, MaxSessionDuration)."""
+    assert either.one("Role", "access-deployer").get("maxSessionDuration") == 7200
+    assert either.one("Role", "access-reader").get("maxSessionDuration") is None
+
+
 def test_a_pull_request_sees_staging_and_not_production() -> None:
     pull_request = f"repo:{REPOSITORY}:pull_request"
     assert pull_request in reader_subjects(REPOSITORY, "staging")
