@@ -1,9 +1,11 @@
 """What tokens cost: integers of pico-dollars a token inside, micro-dollars rounded up for a request.
 
-Prices are those of the package genai-prices for OpenAI, as of the day; the operator's own come before them.
+Prices are those of the package genai-prices for OpenAI, as of the day; the operator's own come before them. A
+stack's config is checked by `parse_prices` too, where only `requirements.txt` is installed.
 Sources of the most tokens of an answer: OpenAI's model pages (https://developers.openai.com/api/docs/models).
 """
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,8 +15,6 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
-
-import orjson
 
 from app.usage import Usage
 
@@ -42,6 +42,7 @@ FREE_MODELS = ("omni-moderation", "text-moderation")
 """Moderation is free of charge (OpenAI, "Moderation"), so the package has no price for it."""
 
 UNKNOWN_CONTEXT_TOKENS = 2_000_000
+MOST_TOKENS = 1_000_000_000
 DEARER_TIERS = frozenset({"flex", "priority", "fast"})
 
 
@@ -154,12 +155,12 @@ def for_batches(price: Price) -> Price:
 
 def spelled(price: Price) -> str:
     """A price as a text that keeps it as it is at this moment."""
-    return orjson.dumps(asdict(price)).decode()
+    return json.dumps(asdict(price), separators=(",", ":"))
 
 
 def read_price(text: str) -> Price:
     """The inverse of `spelled`."""
-    told = orjson.loads(text)
+    told = json.loads(text)
     steps = tuple((start, Rates(**rates)) for start, rates in told["steps"])
     return Price(steps, told["context_tokens"], told["answer_tokens"])
 
@@ -279,8 +280,8 @@ def parse_prices(text: str) -> dict[str, Price]:
     if not text:
         return {}
     try:
-        models = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        models = json.loads(text)
+    except (ValueError, RecursionError):
         raise PricesError("is not JSON") from None
     if not isinstance(models, dict):
         raise PricesError("is not a JSON object of models")
@@ -318,7 +319,7 @@ def _tokens(model: str, value: Mapping[str, object], name: str) -> int | None:
     given = value.get(name)
     if given is None:
         return None
-    if type(given) is not int or given < 1:
+    if type(given) is not int or not 1 <= given <= MOST_TOKENS:
         raise PricesError(f"{model}.{name} is not a number of tokens")
     return given
 

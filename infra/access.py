@@ -1,8 +1,8 @@
 """Who may look at the stack and who may change it: a reader and a deployer role, taken by GitHub's workflows.
 
 No key of AWS is kept at GitHub: a workflow proves with a signed token which repository, branch and
-environment it runs for, and gets credentials for an hour. A person takes the reader's role with the account's
-own IAM.
+environment it runs for, and gets credentials for as long as it may take. A person takes the reader's role
+with the account's own IAM.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,10 @@ from infra.iam import Statement, document
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 MAIN = "refs/heads/main"
+
+DEPLOYING_S = 2 * 3600
+"""The longest that a deployment may take: the longest streams are drained for an hour of it, and ECS and the
+cache need their time as well. `.github/workflows/deploy.yml` asks for as much."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Access(pulumi.ComponentResource):
         deployer = aws.iam.Role(
             f"{name}-deployer",
             description=f"Deploys the stack from GitHub's environment {args.environment} on main",
+            max_session_duration=DEPLOYING_S,
             assume_role_policy=document(
                 from_github(provider_arn, [environment_subject(args.repository, args.environment)], MAIN)
             ),

@@ -37,16 +37,27 @@ READ_ACTIONS = (
     *("kms:ListResourceTags", "logs:Describe*", "logs:ListTagsForResource", "route53:GetChange"),
     *("route53:GetHostedZone", "route53:List*", "s3:GetAccelerateConfiguration", "s3:GetBucket*"),
     *("s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration"),
-    *("scheduler:GetSchedule", "scheduler:List*", "secretsmanager:DescribeSecret"),
+    *("s3:ListTagsForResource", "scheduler:GetSchedule", "scheduler:List*", "secretsmanager:DescribeSecret"),
     *("secretsmanager:GetResourcePolicy", "sns:Get*", "sns:ListTagsForResource", "sqs:GetQueueAttributes"),
     *("sqs:ListQueueTags", "wafv2:Get*", "wafv2:List*"),
 )
 """The configuration of resources, never what is in them."""
 
 DATA_ACTIONS = (
-    *("dynamodb:BatchGetItem", "dynamodb:ExportTableToPointInTime", "dynamodb:GetItem"),
-    *("dynamodb:GetRecords", "dynamodb:PartiQLSelect", "dynamodb:Query", "dynamodb:Scan"),
+    *("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem"),
+    *("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:PartiQLDelete"),
+    *("dynamodb:PartiQLInsert", "dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate", "dynamodb:PutItem"),
+    *("dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem", "s3:GetObject", "s3:GetObjectVersion"),
+    "secretsmanager:GetSecretValue",
 )
+"""What reads items, objects and secrets. A write of an item can answer with what was there."""
+
+COPY_ACTIONS = (
+    *("dynamodb:ExportTableToPointInTime", "dynamodb:PutResourcePolicy"),
+    *("dynamodb:RestoreTableFromAwsBackup", "dynamodb:RestoreTableFromBackup"),
+    *("dynamodb:RestoreTableToPointInTime", "elasticache:CopySnapshot", "s3:CreateAccessPoint"),
+)
+"""What makes data readable under another name, which no other denial knows."""
 
 SERVICE_LINKED = (
     *("autoscaling.amazonaws.com", "ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com"),
@@ -68,7 +79,8 @@ TAKERS = ("ecs-tasks.amazonaws.com", "scheduler.amazonaws.com", "vpc-flow-logs.a
 
 @dataclass(frozen=True)
 class Reach:
-    """What the roles are about. role_path: where the stack's own roles are, with a slash at both ends."""
+    """What the roles are about. role_path: where the stack's own roles are, with a slash at both ends.
+    closed_secret_arns: of the secrets that no operator reads; a deployment seeds the cache's."""
 
     region: str
     role_path: str
@@ -76,21 +88,24 @@ class Reach:
     boundary_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
     table_arn: pulumi.Input[str]
-    bucket_arn: pulumi.Input[str]
+    bucket_arns: Sequence[pulumi.Input[str]]
     cache_secret_arn: pulumi.Input[str]
+    closed_secret_arns: Sequence[pulumi.Input[str]]
 
 
 def reader_statements(reach: Reach) -> list[Statement]:
     """Look at every resource's configuration, and fetch the images, which production is promoted from."""
     return [
         allow("SeeConfiguration", READ_ACTIONS, ["*"]),
+        # A preview asks whether a bucket is there, for which S3 has no other right (API, HeadBucket). It
+        # shows the names of objects too.
+        allow("SeeBuckets", ["s3:ListBucket"], reach.bucket_arns),
         allow(
             "FetchImages",
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             [reach.repository_arn],
         ),
-        _no_data(reach),
-        _no_shell(),
+        *_denials(reach),
     ]
 
 
@@ -143,25 +158,31 @@ def deployer_statements(reach: Reach, own_role_arns: Sequence[pulumi.Input[str]]
             "Action": [f"iam:{action}" for action in RIGHTS_ACTIONS],
             "Resource": [*own_role_arns, reach.boundary_arn],
         },
-        _no_data(reach),
-        _no_shell(),
+        *_denials(reach),
     ]
 
 
-def _no_data(reach: Reach) -> Statement:
-    """Prompts, answers, keys and usage are the gateway's."""
-    return {
-        "Sid": "DataStaysUnread",
-        "Effect": "Deny",
-        "Action": [*DATA_ACTIONS, "s3:GetObject", "s3:GetObjectVersion"],
-        "Resource": [
-            reach.table_arn,
-            pulumi.Output.concat(reach.table_arn, "/*"),
-            pulumi.Output.concat(reach.bucket_arn, "/*"),
-        ],
-    }
+def _denials(reach: Reach) -> list[Statement]:
+    """Prompts, answers, keys and usage are the gateway's: nothing allowed elsewhere, be it by the policy of a
+    resource, reaches past these. Inside a task, or as another role, one has that role's rights; who may enter
+    or take one is for a person's role to say."""
+    return [
+        {
+            "Sid": "DataStaysUnread",
+            "Effect": "Deny",
+            "Action": list(DATA_ACTIONS),
+            "Resource": [
+                reach.table_arn,
+                pulumi.Output.concat(reach.table_arn, "/*"),
+                *(pulumi.Output.concat(arn, "/*") for arn in reach.bucket_arns),
+                *reach.closed_secret_arns,
+            ],
+        },
+        _never("DataStaysOne", COPY_ACTIONS),
+        _never("RolesStayApart", ["sts:AssumeRole"]),
+        _never("TasksStayShut", ["ecs:ExecuteCommand"]),
+    ]
 
 
-def _no_shell() -> Statement:
-    """Inside a task one has the gateway's own rights; who may enter is for a person's role to say."""
-    return {"Sid": "TasksStayShut", "Effect": "Deny", "Action": ["ecs:ExecuteCommand"], "Resource": ["*"]}
+def _never(sid: str, actions: Sequence[str]) -> Statement:
+    return {"Sid": sid, "Effect": "Deny", "Action": list(actions), "Resource": ["*"]}

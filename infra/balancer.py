@@ -51,6 +51,7 @@ class Balancer(pulumi.ComponentResource):
     target_group_arn: pulumi.Output[str]
     target_group_arn_suffix: pulumi.Output[str]
     certificate_arn: pulumi.Input[str] | None
+    log_bucket_arn: pulumi.Output[str]
     listeners: list[aws.lb.Listener]
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -87,6 +88,7 @@ class Balancer(pulumi.ComponentResource):
         self.base_url = pulumi.Output.concat("http" if args.https is None else "https", "://", host, "/v1")
         self.arn_suffix = self._balancer.arn_suffix
         self.certificate_arn = None if args.https is None else args.https.certificate_arn
+        self.log_bucket_arn = pulumi.Output.concat("arn:aws:s3:::", args.log_bucket)
         self.target_group_arn = targets.arn
         self.target_group_arn_suffix = targets.arn_suffix
         self.register_outputs({"base_url": self.base_url})

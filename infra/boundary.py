@@ -59,6 +59,14 @@ class Boundary(pulumi.ComponentResource):
                     ["*"],
                     {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
                 ),
+                # Whoever writes a role's trust could let a workflow's token in, as a deployer's own is.
+                {
+                    "Sid": "NotForWorkflows",
+                    "Effect": "Deny",
+                    "Action": ["*"],
+                    "Resource": ["*"],
+                    "Condition": {"Null": {"aws:FederatedProvider": "false"}},
+                },
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

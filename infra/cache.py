@@ -111,9 +111,6 @@ class Cache(pulumi.ComponentResource):
             snapshot_retention_limit=args.snapshot_days,
             snapshot_window=SNAPSHOT_WINDOW,
             maintenance_window=MAINTENANCE_WINDOW,
-            final_snapshot_identifier=(
-                elasticache_id(f"{args.name_prefix}-final") if args.deletion_protection else None
-            ),
             auto_minor_version_upgrade=True,
             apply_immediately=not args.deletion_protection,
             opts=pulumi.ResourceOptions(parent=self, protect=args.deletion_protection),

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from app.models.alias import AliasesError, parse_aliases
+from app.prices import PricesError, parse_prices
 from infra.schedule import EXAMPLE, Floor, ScheduleError, parse_floors
 
 SUBNETS_EXAMPLE = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
@@ -130,7 +131,7 @@ def _openai_base_url(text: str) -> str:
         port_is_valid = url.port is None or url.port > 0
     except ValueError:
         raise refuse("is not a URL", example) from None
-    if not (url.scheme in ("http", "https") and url.hostname and port_is_valid) or re.search(r"\s", text):
+    if not (url.scheme in ("http", "https") and url.hostname and port_is_valid) or re.search(r"[^!-~]", text):
         raise refuse("must be a URL such as https://api.openai.com/v1", example)
     if url.username or url.password or url.query or url.fragment:
         raise refuse("must hold no credentials, query or fragment; keys belong in Secrets Manager", example)
@@ -155,6 +156,19 @@ def _task_cpu(units: int) -> int:
     return units
 
 
+def _cache_node_type(name: str) -> str:
+    if re.fullmatch(r"cache\.[a-z0-9]+gd\.[a-z0-9]+", name):
+        # ElastiCache user guide, "Data tiering": these want it turned on, which would put answers on disks.
+        raise refuse("keeps data on disks, which this stack does not turn on", name.replace("gd.", "g."))
+    if not re.fullmatch(_NODE_TYPE, name):
+        raise refuse(
+            "must be an ElastiCache node type of a current generation, cache.t4g.micro to medium or such as "
+            "cache.m7g.large",
+            "cache.t4g.micro",
+        )
+    return name
+
+
 def _recovery_days(days: int) -> int:
     if days != 0 and not 7 <= days <= 30:
         raise refuse(
@@ -172,25 +186,12 @@ def _model_aliases(value: str) -> str:
 
 
 def _model_prices(value: str) -> str:
-    example = '{"my-model": {"input": "0.15", "output": "0.60"}}'
     try:
-        models = json.loads(value)
-    except json.JSONDecodeError:
-        raise refuse("is not JSON", example) from None
-    if not isinstance(models, dict):
-        raise refuse("must be a JSON object of models", example)
-    for model, price in models.items():
-        if not isinstance(price, dict) or not {"input", "output"} <= price.keys():
-            raise refuse(f"must give {model} an input and an output price", example)
-        for name in ("input", "cached_input", "output"):
-            try:
-                amount = float(price.get(name, 0))
-            except (TypeError, ValueError):
-                amount = -1.0
-            if not 0 <= amount <= 1_000_000:
-                raise refuse(f"{model}.{name} must be dollars for a million tokens", example)
+        parse_prices(value)
+    except PricesError as wrong:
+        raise refuse(str(wrong), '{"my-model": {"input": "0.15", "output": "0.60"}}') from None
     # One spelling, so that no change of spacing is a change of the stack.
-    return json.dumps(models, sort_keys=True, separators=(",", ":"))
+    return json.dumps(json.loads(value or "{}"), sort_keys=True, separators=(",", ":"))
 
 
 def _subnet_ids(text: object) -> object:
@@ -221,6 +222,12 @@ def _timezone(name: str) -> str:
     return name
 
 
+# ElastiCache user guide, "Supported node types": by letter and generation, so that new generations fit too.
+_NODE_TYPE = (
+    r"cache\.(t[2-9]g?\.(micro|small|medium)"
+    r"|([mr][4-9]g?|c[7-9]gn)\.(large|xlarge|(2|4|8|10|12|16|24)xlarge))"
+)
+
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 Integer = Annotated[int, BeforeValidator(_integer)]
@@ -234,15 +241,19 @@ NatGatewayMode = Annotated[NatGateways, _one_of(*get_args(NatGateways))]
 Email = Annotated[
     str,
     _matching(
-        r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}",
-        "must be an e-mail address",
+        # Of what an address may hold, what AWS allows in a tag.
+        r"[A-Za-z0-9._+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}",
+        "must be an e-mail address of letters, digits and . _ + - before the @",
         "platform@example.com",
     ),
 ]
 TagValue = Annotated[
     str,
     _matching(
-        r"[\w.:/=+@-][\w .:/=+@-]{0,254}", "must be 1 to 255 characters AWS allows in a tag", "platform"
+        # AWS keeps "aws:" to itself, in any case (Tagging AWS Resources user guide, "Naming limits").
+        r"(?i:(?!aws:))[\w.:/=+@-][\w .:/=+@-]{0,254}",
+        "must be 1 to 255 letters, digits, spaces and _ . : / = + - @, and not begin with aws:",
+        "platform",
     ),
 ]
 RepositoryName = Annotated[
@@ -260,6 +271,19 @@ Fqdn = Annotated[
     ),
 ]
 OptionalFqdn = Annotated[Fqdn | None, BeforeValidator(_unset)]
+OptionalDomainName = Annotated[
+    Annotated[
+        Fqdn,
+        _matching(
+            # ACM API reference, RequestCertificate: the first name is the common name of a certificate.
+            r".{0,64}",
+            "is longer than the 64 characters that ACM takes as a certificate's first name",
+            "gateway.example.com",
+        ),
+    ]
+    | None,
+    BeforeValidator(_unset),
+]
 OptionalDigest = Annotated[
     Annotated[
         str,
@@ -289,11 +313,4 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 LogRetentionDays = Annotated[Integer, AfterValidator(_log_retention_days)]
 TaskCpu = Annotated[Integer, AfterValidator(_task_cpu)]
 SecretRecoveryDays = Annotated[Integer, AfterValidator(_recovery_days)]
-CacheNodeType = Annotated[
-    str,
-    _matching(
-        r"cache\.[a-z][a-z0-9-]{1,11}\.(micro|small|medium|large|[0-9]{0,2}xlarge)",
-        "must be an ElastiCache node type",
-        "cache.t4g.micro",
-    ),
-]
+CacheNodeType = Annotated[str, AfterValidator(_cache_node_type)]

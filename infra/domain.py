@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.balancer import Https
+from infra.config import StackConfig
+
 
 @dataclass(frozen=True)
 class DomainArgs:
@@ -45,3 +48,15 @@ class Domain(pulumi.ComponentResource):
         )
         self.certificate_arn = validated.certificate_arn
         self.register_outputs({"certificate_arn": self.certificate_arn})
+
+
+def https(config: StackConfig, on_aws: pulumi.ResourceOptions) -> Https | None:
+    """The service's certificate; without a domain there is none, and the stack says so."""
+    if config.domain_name is None or config.hosted_zone_name is None:
+        pulumi.log.warn(
+            "the load balancer speaks plain HTTP: prompts, answers and keys cross the internet in clear. "
+            "Give the stack a name: pulumi config set domain_name … and pulumi config set hosted_zone_name …"
+        )
+        return None
+    domain = Domain("domain", DomainArgs(config.domain_name, config.hosted_zone_name), on_aws)
+    return Https(config.domain_name, domain.zone_id, domain.certificate_arn)

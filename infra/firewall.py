@@ -1,7 +1,8 @@
 """The web application firewall before the load balancer: AWS's managed rules, and a bound per address.
 
 Rules that look into bodies only count. A prompt is text about anything: it quotes scripts, paths and
-exploits, and is longer than the 8 KB that WAF looks at.
+exploits, and is longer than the 8 KB that WAF looks at. AWS adds rules to its groups as it sees fit;
+docs/decisions.md says why no version is pinned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,11 @@ import pulumi_aws as aws
 # AWS WAF developer guide, "AWS Managed Rules rule groups list": the group -> its rules that count here.
 MANAGED: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesAmazonIpReputationList": (),
-    "AWSManagedRulesKnownBadInputsRuleSet": ("JavaDeserializationRCE_BODY", "Log4JRCE_BODY"),
+    "AWSManagedRulesKnownBadInputsRuleSet": (
+        "JavaDeserializationRCE_BODY",
+        "Log4JRCE_BODY",
+        "ReactJSRCE_BODY",
+    ),
     "AWSManagedRulesCommonRuleSet": (
         "CrossSiteScripting_BODY",
         "EC2MetaDataSSRF_BODY",
@@ -36,7 +41,7 @@ class FirewallArgs:
 
 
 class Firewall(pulumi.ComponentResource):
-    """A web ACL on the load balancer; what it blocks or counts is logged, without anybody's key."""
+    """A web ACL on the load balancer; what it blocks or counts is logged, without anybody's key or path."""
 
     def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gateway:infra:Firewall", name, None, opts)
@@ -58,7 +63,7 @@ class Firewall(pulumi.ComponentResource):
             name,
             resource_arn=acl.arn,
             log_destination_configs=[args.log_group_arn],
-            # Bodies are never logged; headers are, and this one carries the caller's key.
+            # Bodies are never logged. This header carries the caller's key.
             redacted_fields=[{"single_header": {"name": "authorization"}}],
             logging_filter={
                 "default_behavior": "DROP",

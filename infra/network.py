@@ -199,10 +199,10 @@ class Network(pulumi.ComponentResource):
 def zone(names: Sequence[str], index: int, args: NetworkArgs) -> str:
     """The name of zone `index`, in the same order each time.
 
-    Raises ValueError where the account has fewer zones than the stack wants, as in us-west-1.
+    Raises RunError where the account has fewer zones than the stack wants.
     """
     if index >= len(names):
-        raise ValueError(
+        raise pulumi.RunError(
             f"availability_zones = {args.zones}: {args.region} offers this account {len(names)} "
             f"({', '.join(sorted(names))}); mend it: pulumi config set availability_zones {len(names)}"
         )

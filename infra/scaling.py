@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pulumi
 import pulumi_aws as aws
@@ -9,7 +11,7 @@ from pulumi_aws.appautoscaling import (
     PolicyTargetTrackingScalingPolicyConfigurationArgsDict as Tracking,
 )
 
-from infra.schedule import Floor
+from infra.schedule import Floor, fewest_at
 
 SCALE_OUT_COOLDOWN_S = 60
 SCALE_IN_COOLDOWN_S = 300
@@ -49,13 +51,10 @@ class Scaling(pulumi.ComponentResource):
             service_namespace="ecs",
             scalable_dimension="ecs:service:DesiredCount",
             resource_id=pulumi.Output.concat("service/", args.cluster_name, "/", args.service_name),
-            min_capacity=args.min_tasks,
+            # As the floors have it at this moment: an `up` at noon must neither end one nor wait for its end.
+            min_capacity=fewest_at(datetime.now(ZoneInfo(args.timezone)), args.floors, args.min_tasks),
             max_capacity=args.max_tasks,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # Floors move it during the day; an `up` at noon must not end one.
-                ignore_changes=["minCapacity"] if args.floors else [],
-            ),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         label = pulumi.Output.concat(args.balancer_arn_suffix, "/", args.target_group_arn_suffix)
         requests: Tracking = {

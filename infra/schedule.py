@@ -4,7 +4,9 @@
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EXAMPLE = "mon-fri 08:00-20:00 6"
@@ -46,6 +48,14 @@ class Floor:
     def _days(self, to: str) -> str:
         first, last = DAYS[self.days[0]], DAYS[self.days[-1]]
         return first if first == last else f"{first}{to}{last}"
+
+
+def fewest_at(moment: datetime, floors: Sequence[Floor], otherwise: int) -> int:
+    """The tasks of the floor in force. moment: in the floors' time zone; otherwise: where there is none."""
+    minute = moment.hour * 60 + moment.minute
+    return next(
+        (f.tasks for f in floors if moment.weekday() in f.days and f.start <= minute < f.end), otherwise
+    )
 
 
 def parse_floors(text: str) -> tuple[Floor, ...]:

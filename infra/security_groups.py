@@ -6,6 +6,7 @@ of its own, so the groups depend on nothing and can neither form a cycle nor blo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_aws as aws
@@ -104,3 +105,13 @@ class SecurityGroups(pulumi.ComponentResource):
             to_port=port,
             opts=self._child,
         )
+
+
+def upstream_ports(openai_base_url: str) -> list[int]:
+    """Where tasks may connect to: AWS and OpenAI on 443, and another upstream's own port.
+
+    Only an upstream on the same machine may be plain HTTP (the config refuses others); it needs no way out.
+    """
+    upstream = urlsplit(openai_base_url)
+    port = upstream.port if upstream.scheme == "https" else None
+    return sorted({AWS_PORT, port or AWS_PORT})

@@ -3,6 +3,9 @@
 Twice, because seeding changes nothing that is there: when the cache's user has been made, which then has a
 password that nobody knows, and before the service is made, which mends an `up` that was cut in between.
 A preview runs neither. An OPENAI_API_KEY in the environment becomes the first OpenAI key.
+
+A workflow may do all of it: a service that is made anew has no former one to fall back on. So the first
+owner's key, which no workflow reads, is let in when a person asks for it (`infra/owner_key.py`).
 """
 
 import os
@@ -11,7 +14,7 @@ import boto3
 import pulumi
 
 from infra.own_thread import in_own_thread
-from infra.seed import SecretArns, admit_owner, has_value, seed_generated, seed_openai
+from infra.seed import SecretArns, has_value, seed_generated, seed_openai
 
 
 def seed_new_user(arns: pulumi.Output[SecretArns], region: str) -> pulumi.ResourceHookBinding:
@@ -24,19 +27,12 @@ def seed_new_user(arns: pulumi.Output[SecretArns], region: str) -> pulumi.Resour
 
 
 def seed_before_tasks(
-    arns: pulumi.Output[SecretArns],
-    region: str,
-    cache_user_id: pulumi.Output[str],
-    table_name: pulumi.Output[str],
+    arns: pulumi.Output[SecretArns], region: str, cache_user_id: pulumi.Output[str]
 ) -> pulumi.ResourceHookBinding:
-    """Hooks for the service, which must depend on the secrets, on the cache and on the table.
-
-    The first owner's key is let in here too: its value is in its secret, the table gets its hash.
-    """
+    """Hooks for the service, which must depend on the secrets and on the cache."""
 
     async def seed(_: pulumi.ResourceHookArgs) -> None:
         await _seed(arns, region, await cache_user_id.future())
-        await in_own_thread(_admit, await arns.future(), region, await table_name.future())
 
     return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("seed-before-tasks", seed)])
 
@@ -46,17 +42,6 @@ async def _seed(arns: pulumi.Output[SecretArns], region: str, cache_user_id: str
     if known is None or cache_user_id is None:
         raise RuntimeError("what is seeded must be made first: the hook's resource lacks a dependency")
     await in_own_thread(_seed_now, known, region, cache_user_id)
-
-
-def _admit(arns: SecretArns | None, region: str, table_name: str | None) -> None:
-    if arns is None or table_name is None:
-        raise RuntimeError("whom the owner's key is for must be made first: the service lacks a dependency")
-    admit_owner(
-        boto3.Session(region_name=region),
-        pepper_arn=arns.pepper,
-        owner_arn=arns.owner,
-        table_name=table_name,
-    )
 
 
 def _seed_now(arns: SecretArns, region: str, cache_user_id: str) -> None:

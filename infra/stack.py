@@ -4,8 +4,6 @@
 next layers stand on. Nothing is passed back up.
 """
 
-from urllib.parse import urlsplit
-
 import pulumi
 import pulumi_aws as aws
 
@@ -13,13 +11,13 @@ from infra.access import Access, AccessArgs
 from infra.access_logs import PREFIX, AccessLogs, AccessLogsArgs
 from infra.access_policies import Reach
 from infra.alerts import Alerts, AlertsArgs
-from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs, Https
+from infra.balancer import HTTP_PORT, HTTPS_PORT, Balancer, BalancerArgs
 from infra.boundary import Boundary, BoundaryArgs, bounding, role_path
 from infra.cache import CACHE_PORT, Cache, CacheArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.config import StackConfig
 from infra.container import CONTAINER_PORT
-from infra.domain import Domain, DomainArgs
+from infra.domain import https
 from infra.encryption import Encryption, EncryptionArgs
 from infra.environment import plain_environment, secret_environment
 from infra.execute_command import warn_in_production
@@ -35,7 +33,7 @@ from infra.registry import Registry, RegistryArgs
 from infra.roles import Roles, RolesArgs
 from infra.scaling import Scaling, ScalingArgs
 from infra.secret_access import SecretAccess, SecretAccessArgs, SecretReaders
-from infra.security_groups import SecurityGroups, SecurityGroupsArgs
+from infra.security_groups import SecurityGroups, SecurityGroupsArgs, upstream_ports
 from infra.seeding import seed_before_tasks, seed_new_user
 from infra.service import Service, ServiceArgs
 from infra.spend import Spend, SpendArgs
@@ -54,7 +52,7 @@ def deploy(config: StackConfig) -> None:
     kept = state(config, base)
     tasks = compute(config, base, front, kept)
     board = watch(config, base, front, kept, tasks)
-    roles = access(config, base, kept, tasks)
+    roles = access(config, base, front, kept, tasks)
     export(config, base, front, kept, tasks, board, roles)
 
 
@@ -153,7 +151,7 @@ def balancer(config: StackConfig, base: Foundation) -> Balancer:
             vpc_id=base.network.vpc_id,
             subnet_ids=base.network.public_subnet_ids,
             security_group_id=base.security_groups.balancer_id,
-            https=https(config, base),
+            https=https(config, base.on_aws),
             target_port=CONTAINER_PORT,
             idle_timeout_s=config.streaming.idle_timeout_s,
             deregistration_delay_s=config.streaming.deregistration_delay_s,
@@ -331,12 +329,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
                 kept.cache,
             ],
             hooks=pulumi.ResourceHookBinding.merge(
-                seed_before_tasks(
-                    kept.vault.arns,
-                    config.region,
-                    kept.cache.gateway_user_id,
-                    kept.storage.table_name,
-                ),
+                seed_before_tasks(kept.vault.arns, config.region, kept.cache.gateway_user_id),
                 verify_deployments(
                     config.region,
                     LogNames.of(config.name_prefix).gateway,
@@ -367,7 +360,7 @@ def compute(config: StackConfig, base: Foundation, front: Balancer, kept: State)
     return Compute(registry, cluster, service)
 
 
-def access(config: StackConfig, base: Foundation, kept: State, tasks: Compute) -> Access:
+def access(config: StackConfig, base: Foundation, front: Balancer, kept: State, tasks: Compute) -> Access:
     """Who may look at all of it, and who may change it."""
     return Access(
         "access",
@@ -382,31 +375,10 @@ def access(config: StackConfig, base: Foundation, kept: State, tasks: Compute) -
                 boundary_arn=base.boundary_arn,
                 repository_arn=tasks.registry.repository_arn,
                 table_arn=kept.storage.table_arn,
-                bucket_arn=kept.storage.bucket_arn,
+                bucket_arns=[kept.storage.bucket_arn, front.log_bucket_arn],
                 cache_secret_arn=kept.vault.cache_arn,
+                closed_secret_arns=[kept.vault.openai_arn, kept.vault.pepper_arn, kept.vault.owner_arn],
             ),
         ),
         base.unbounded,
     )
-
-
-def https(config: StackConfig, base: Foundation) -> Https | None:
-    """The service's certificate; without a domain there is none, and the stack says so."""
-    if config.domain_name is None or config.hosted_zone_name is None:
-        pulumi.log.warn(
-            "the load balancer speaks plain HTTP: prompts, answers and keys cross the internet in clear. "
-            "Give the stack a name: pulumi config set domain_name … and pulumi config set hosted_zone_name …"
-        )
-        return None
-    domain = Domain("domain", DomainArgs(config.domain_name, config.hosted_zone_name), base.on_aws)
-    return Https(config.domain_name, domain.zone_id, domain.certificate_arn)
-
-
-def upstream_ports(openai_base_url: str) -> list[int]:
-    """Where tasks may connect to: AWS and OpenAI on 443, and another upstream's own port.
-
-    Only an upstream on the same machine may be plain HTTP (the config refuses others); it needs no way out.
-    """
-    upstream = urlsplit(openai_base_url)
-    port = upstream.port if upstream.scheme == "https" else None
-    return sorted({HTTPS_PORT, port or HTTPS_PORT})

@@ -21,6 +21,7 @@ from infra.config_types import (
     NetworkChoice,
     OpenAIBaseUrl,
     OptionalDigest,
+    OptionalDomainName,
     OptionalFqdn,
     OptionalVpcId,
     RepositoryName,
@@ -73,7 +74,7 @@ class StackConfig(BaseModel):
     private_subnet_ids: SubnetIds
     isolated_subnet_ids: SubnetIds
 
-    domain_name: OptionalFqdn
+    domain_name: OptionalDomainName
     hosted_zone_name: OptionalFqdn
     allow_plaintext_http: Boolean
     longest_stream_s: Annotated[Integer, Field(ge=LONGEST_STREAM_S.start, le=LONGEST_STREAM_S.stop - 1)]
@@ -107,6 +108,13 @@ class StackConfig(BaseModel):
     log_retention_days: LogRetentionDays
     deletion_protection: Boolean
     secret_recovery_days: SecretRecoveryDays
+
+    @field_validator("availability_zones")
+    @classmethod
+    def _the_region_has_the_zones(cls, zones: int, info: ValidationInfo) -> int:
+        if zones > 2 and info.data.get("region") == "us-west-1":
+            raise refuse("us-west-1 gives most accounts two zones", "2")
+        return zones
 
     @field_validator("interface_endpoints")
     @classmethod

@@ -21,7 +21,6 @@ class StoppedTasksArgs:
     cluster_arn: pulumi.Input[str]
     log_group_name: pulumi.Input[str]
     log_group_arn: pulumi.Input[str]
-    account_id: pulumi.Input[str]
     metric_name: str
 
 
@@ -81,17 +80,24 @@ def pattern() -> str:
 
 
 def _may_write(args: StoppedTasksArgs, rule_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Streams are made for no rule in particular, so only what goes into them names it (EventBridge user
+    guide, "CloudWatch Logs permissions")."""
+    services = {"Service": ["delivery.logs.amazonaws.com", "events.amazonaws.com"]}
     return document(
+        {
+            "Sid": "StreamsForEvents",
+            "Effect": "Allow",
+            "Principal": services,
+            "Action": "logs:CreateLogStream",
+            "Resource": pulumi.Output.concat(args.log_group_arn, ":*"),
+        },
         {
             "Sid": "EventsOfThisRule",
             "Effect": "Allow",
-            "Principal": {"Service": ["delivery.logs.amazonaws.com", "events.amazonaws.com"]},
-            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            # The suffix stands for the group's streams, which EventBridge names.
-            "Resource": pulumi.Output.concat(args.log_group_arn, ":*"),
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": args.account_id},
-                "ArnEquals": {"aws:SourceArn": rule_arn},
-            },
-        }
+            "Principal": services,
+            "Action": "logs:PutLogEvents",
+            # The last part stands for the group's streams, which EventBridge names.
+            "Resource": pulumi.Output.concat(args.log_group_arn, ":*:*"),
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+        },
     )

@@ -32,7 +32,6 @@ def watch(config: StackConfig, base: Foundation, front: Balancer, kept: State, t
             cluster_arn=tasks.cluster.arn,
             log_group_name=base.logs.stopped_tasks.name,
             log_group_arn=base.logs.stopped_tasks.arn,
-            account_id=base.account_id,
             metric_name=config.name_prefix,
         ),
         base.on_aws,

@@ -99,7 +99,7 @@ def deploy(folder: StackFolder, aws: LocalAws, request: UpRequest, progress: Pro
 
 
 def seed(aws: LocalAws, outputs: dict[str, Any], progress: Progress) -> None:
-    """What a resource hook does under the engine: gives the secrets their first values."""
+    """What resource hooks do under the engine, and the person who asks for the first owner's key."""
     started = time.monotonic()
     arns = SecretArns(
         **{name: outputs[f"{name}_secret_arn"] for name in ("openai", "pepper", "owner", "cache")}

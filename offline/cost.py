@@ -17,7 +17,7 @@ from infra.config import ConfigError, load_file
 from infra.config_types import NatGateways
 from offline.estimate import HOURS, Estimate, Item, Traffic, estimate, most_tasks
 from offline.graph import ProgramError, record
-from offline.prices import Prices, UnknownPriceError, prices_of
+from offline.prices import Prices, PricesFileError, UnknownPriceError, prices_of
 
 WAYS_OUT: Sequence[Mapping[str, str]] = [
     {"nat_gateways": choice, "interface_endpoints": endpoints}
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--requests is a number from 0 on, --config is KEY=VALUE and each key once")
     try:
         print("\n".join(lines(report(given.stack, Traffic(given.requests), overrides))))
-    except (ConfigError, ProgramError, UnknownPriceError) as error:
+    except (ConfigError, ProgramError, PricesFileError, UnknownPriceError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from app.ledger import TICK_S
+from app.ledger_record import KEPT_DAYS
+from app.ledger_table import MAX_RECORDS
 from offline.prices import Prices
 from policy.resource import Graph, Resource, of_type
 
@@ -21,19 +24,32 @@ MIB_PER_GB = 1024
 POLL_S = 20
 CPU_UNITS = 1024
 
+RECORD_UNITS = 3
+"""Write units of a request's usage record: two, being written in a transaction, and one in the index."""
+
+TRANSACTION_UNITS = 14
+"""Write units that a transaction of the ledger has beside its records: two each for the fence, three totals
+and three rollups (DynamoDB developer guide, "Managing complex workflows with transactions")."""
+
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a month brings. KB are an average request's: its body, its answer, its log line, its flow logs;
-    writes and reads are the table's for one request; GB are what is kept."""
+    """What a month brings, evenly, from callers of one organization.
+
+    KB are an average request's: its body, its answer, its log line, its flow logs, and what the firewall logs
+    of it, which counts every body above 8 KB. table_reads: units for one request, when no task remembers its
+    key, project and organization, half a unit each; the rest is for everything else. record_bytes: of a usage
+    record where it is stored, its index apart. GB are what is kept beside the usage records.
+    """
 
     requests: int = 1_000_000
     request_kb: int = 8
     answer_kb: int = 4
     log_kb: int = 1
     flow_log_kb: int = 1
-    table_writes: int = 2
+    firewall_log_kb: int = 1
     table_reads: int = 2
+    record_bytes: int = 750
     table_gb: int = 1
     bucket_gb: int = 5
     images_gb: int = 5
@@ -45,6 +61,22 @@ class Traffic:
     @property
     def millions(self) -> Decimal:
         return Decimal(self.requests) / 1_000_000
+
+    @property
+    def records_gb(self) -> Decimal:
+        """Usage records, once as many come as go: each is kept for KEPT_DAYS."""
+        return round(Decimal(self.requests * self.record_bytes) / 10**9 * KEPT_DAYS * 24 / HOURS, 2)
+
+    def table_writes(self, tasks: int) -> Decimal:
+        """Write units of a month.
+
+        Each task moves what has come every TICK_S, in transactions of up to MAX_RECORDS; with few requests
+        each has one of its own. Where several keys or models come together, a transaction has up to four more
+        updates for each, so more traffic costs somewhat more than this says.
+        """
+        ticks = Decimal(HOURS * 3600 * max(tasks, 1)) / Decimal(str(TICK_S))
+        transactions = min(Decimal(self.requests), max(Decimal(self.requests) / MAX_RECORDS, ticks))
+        return self.requests * RECORD_UNITS + transactions * TRANSACTION_UNITS
 
 
 @dataclass(frozen=True)
@@ -93,14 +125,17 @@ def estimate(graph: Graph, prices: Prices, traffic: Traffic, tasks: int | None =
     items = [*_tasks(graph, prices, running), *_queues(graph, prices, running)]
     for rule in (_balancers, _gateways, _endpoints, _caches, _monthly, _web_acls):
         items += rule(graph, prices)
-    items += _traffic(graph, prices, traffic)
+    items += _traffic(graph, prices, traffic, running)
     return Estimate([item for item in items if item.quantity], unpriced(graph, prices), running)
 
 
 def fewest_tasks(graph: Graph) -> int:
-    """How many tasks autoscaling keeps at least."""
+    """How many tasks autoscaling keeps at least, when no scheduled floor asks for more."""
+    actions = of_type(graph, "appautoscaling/scheduledAction:ScheduledAction")
+    scheduled = [int(action.get("scalableTargetAction", "minCapacity")) for action in actions]
     return sum(
-        int(target.get("minCapacity") or 0) for target in of_type(graph, "appautoscaling/target:Target")
+        min([int(target.get("minCapacity") or 0), *scheduled])
+        for target in of_type(graph, "appautoscaling/target:Target")
     )
 
 
@@ -224,11 +259,13 @@ def _web_acls(graph: Graph, prices: Prices) -> list[Item]:
     ]
 
 
-def _traffic(graph: Graph, prices: Prices, traffic: Traffic) -> list[Item]:
+def _traffic(graph: Graph, prices: Prices, traffic: Traffic, tasks: int) -> list[Item]:
     has = Counter(resource.type.removeprefix("aws:") for resource in graph)
     both_ways = traffic.gb(traffic.request_kb + traffic.answer_kb)
     logged = traffic.gb(traffic.log_kb)
-    flows = traffic.gb(traffic.flow_log_kb) if has["ec2/flowLog:FlowLog"] else Decimal(0)
+    beside = traffic.gb(traffic.flow_log_kb) if has["ec2/flowLog:FlowLog"] else Decimal(0)
+    if has["wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration"]:
+        beside += traffic.gb(traffic.firewall_log_kb)
     # A capacity unit is an hour of 1 GB or of 25 new connections a second, whichever is more.
     capacity = max(both_ways, Decimal(traffic.requests) / (25 * 3600))
     # Calls of AWS go the same way, unless an endpoint takes them; the log lines are most of them.
@@ -239,6 +276,7 @@ def _traffic(graph: Graph, prices: Prices, traffic: Traffic) -> list[Item]:
     }
     through_endpoints = logged if "logs" in endpoint_services else Decimal(0)
     through_nat = both_ways + logged - through_endpoints if has["ec2/natGateway:NatGateway"] else Decimal(0)
+    records_gb = traffic.records_gb
     tables, registries = has["dynamodb/table:Table"], has["ecr/repository:Repository"]
     balancers, acls = has["lb/loadBalancer:LoadBalancer"], has["wafv2/webAcl:WebAcl"]
     lines: list[tuple[str, int | Decimal, str, str]] = [
@@ -247,18 +285,14 @@ def _traffic(graph: Graph, prices: Prices, traffic: Traffic) -> list[Item]:
         ("interface endpoints, data", through_endpoints, "GB", "interface_endpoint_gb"),
         ("data out to clients", traffic.gb(traffic.answer_kb), "GB", "data_out_gb"),
         ("data out to OpenAI", traffic.gb(traffic.request_kb), "GB", "data_out_gb"),
-        ("logs", logged + flows, "GB", "logs_gb_in"),
-        ("logs, kept", logged + flows, "GB-months", "logs_gb_month"),
+        ("logs", logged + beside, "GB", "logs_gb_in"),
+        ("logs, kept", logged + beside, "GB-months", "logs_gb_month"),
         ("firewall, requests", acls * traffic.millions, "million", "web_acl_requests_million"),
-        (
-            "table, writes",
-            tables * traffic.millions * traffic.table_writes,
-            "million",
-            "table_writes_million",
-        ),
+        ("table, writes", tables * traffic.table_writes(tasks) / 10**6, "million", "table_writes_million"),
         ("table, reads", tables * traffic.millions * traffic.table_reads, "million", "table_reads_million"),
-        ("table, kept", tables * traffic.table_gb, "GB-months", "table_gb_month"),
-        ("table, recovery", tables * traffic.table_gb, "GB-months", "table_recovery_gb_month"),
+        # What is kept for recovery is the table without its index.
+        ("table, kept", tables * (traffic.table_gb + 2 * records_gb), "GB-months", "table_gb_month"),
+        ("table, recovery", tables * (traffic.table_gb + records_gb), "GB-months", "table_recovery_gb_month"),
         ("buckets, kept", has["s3/bucket:Bucket"] * traffic.bucket_gb, "GB-months", "bucket_gb_month"),
         ("images, kept", registries * traffic.images_gb, "GB-months", "registry_gb_month"),
     ]

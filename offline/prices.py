@@ -12,6 +12,10 @@ import yaml
 PRICES = Path(__file__).with_name("prices.yaml")
 
 
+class PricesFileError(Exception):
+    """`prices.yaml` says something twice; the text says what and where."""
+
+
 class UnknownPriceError(Exception):
     """A price that `prices.yaml` does not hold: what is missing and where to put it."""
 
@@ -56,10 +60,27 @@ class Prices:
         return line
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Of two values for one key YAML's own loader takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                line = node.value[position][0].start_mark.line + 1
+                raise PricesFileError(f"offline/prices.yaml, line {line}: {key} is there twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+def read(text: str) -> Mapping[str, Any]:
+    """What `prices.yaml` says. Raises PricesFileError."""
+    data: Mapping[str, Any] = yaml.load(text, _OnceLoader)  # noqa: S506  a SafeLoader that is stricter
+    return data
+
+
 @cache
 def _data() -> Mapping[str, Any]:
-    data: Mapping[str, Any] = yaml.safe_load(PRICES.read_text())
-    return data
+    return read(PRICES.read_text())
 
 
 def prices_of(region: str) -> Prices:

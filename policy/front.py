@@ -1,14 +1,26 @@
 """What stands before the load balancer, and what is written down of those who come."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from policy.resource import Graph, Resource, of_type
 
-MANAGED = {
-    "AWSManagedRulesAmazonIpReputationList",
-    "AWSManagedRulesCommonRuleSet",
-    "AWSManagedRulesKnownBadInputsRuleSet",
+BODY_RULES: Mapping[str, frozenset[str]] = {
+    "AWSManagedRulesAmazonIpReputationList": frozenset(),
+    "AWSManagedRulesCommonRuleSet": frozenset(
+        {
+            "CrossSiteScripting_BODY",
+            "EC2MetaDataSSRF_BODY",
+            "GenericLFI_BODY",
+            "GenericRFI_BODY",
+            "SizeRestrictions_BODY",
+        }
+    ),
+    "AWSManagedRulesKnownBadInputsRuleSet": frozenset(
+        {"JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY"}
+    ),
 }
+"""Managed group -> its rules that look into bodies (AWS WAF developer guide, "Baseline rule groups")."""
 
 
 def balancers_keep_access_logs(graph: Graph) -> list[str]:
@@ -25,7 +37,7 @@ def balancers_keep_access_logs(graph: Graph) -> list[str]:
 def public_balancers_stand_behind_a_firewall(graph: Graph) -> list[str]:
     """Every public load balancer has a web ACL with AWS's managed rules and a rate per address.
 
-    The rule about long bodies must not block: prompts are long.
+    No rule about bodies may block: prompts are long and quote anything.
     """
     acls = {acl.get("arn"): acl for acl in of_type(graph, "wafv2/webAcl:WebAcl")}
     before = {
@@ -54,14 +66,19 @@ def firewall_logs_hold_no_key(graph: Graph) -> list[str]:
 
 def _problems(acl: Resource) -> list[str]:
     rules: list[dict[str, Any]] = acl.get("rules") or []
-    groups = {
-        group["name"]: [override["name"] for override in group.get("ruleActionOverrides") or []]
+    counted = {
+        group["name"]: {
+            override["name"]
+            for override in group.get("ruleActionOverrides") or []
+            if "count" in override["actionToUse"]
+        }
         for rule in rules
         if (group := rule["statement"].get("managedRuleGroupStatement"))
     }
-    problems = [f"lacks {name}" for name in sorted(MANAGED - groups.keys())]
-    if "SizeRestrictions_BODY" not in groups.get("AWSManagedRulesCommonRuleSet", ["SizeRestrictions_BODY"]):
-        problems.append("blocks long prompts")
+    problems = [f"lacks {name}" for name in sorted(BODY_RULES.keys() - counted.keys())]
+    for name, rules_on_bodies in BODY_RULES.items():
+        if blocking := rules_on_bodies - counted.get(name, rules_on_bodies):
+            problems.append(f"blocks prompts by {', '.join(sorted(blocking))} of {name}")
     if not any(
         "rateBasedStatement" in rule["statement"] and "block" in rule.get("action", {}) for rule in rules
     ):

@@ -37,7 +37,21 @@ PATTERNS: Mapping[str, Mapping[str, str]] = {
 READING = ("Describe", "Get", "List", "View")
 """How an action begins that only reads; what it must not read is denied, which is looked at below."""
 
-UNREADABLE = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject"}
+UNREADABLE = {
+    *("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:PartiQLSelect"),
+    *("dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:GetObjectVersion"),
+    "secretsmanager:GetSecretValue",
+    # These write, and answer with what was there.
+    *("dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:PartiQLUpdate", "dynamodb:PutItem"),
+    "dynamodb:UpdateItem",
+}
+UNCOPIED = {
+    *("dynamodb:ExportTableToPointInTime", "dynamodb:PutResourcePolicy"),
+    *("dynamodb:RestoreTableFromAwsBackup", "dynamodb:RestoreTableFromBackup"),
+    *("dynamodb:RestoreTableToPointInTime", "elasticache:CopySnapshot", "s3:CreateAccessPoint"),
+}
+SEEDED = "vault-cache"
+"""The secret that a deployer reads: seeding sets the cache's user to what it holds."""
 
 
 def has_reason(policy: Resource, pattern: str) -> bool:
@@ -77,6 +91,8 @@ def roles_are_bounded(graph: Graph) -> list[str]:
         if not is_boundary(graph, policy):
             continue
         for statement in json.loads(policy.get("policy"))["Statement"]:
+            if statement["Effect"] == "Deny":
+                continue
             actions = statement["Action"]
             rights = [a for a in actions if a.startswith(("iam:", "sts:", "organizations:", "*"))]
             if rights == ["iam:PassRole"] and "iam:PassedToService" in json.dumps(statement):
@@ -85,6 +101,8 @@ def roles_are_bounded(graph: Graph) -> list[str]:
                 found.append(f"{policy} lets a role make rights: {', '.join(rights)}")
             elif not bounded_by_region(statement):
                 found.append(f"{policy} lets a role act in every region")
+        if not _shuts_out_workflows(policy):
+            found.append(f"{policy} lets a role act for a workflow")
     return found
 
 
@@ -115,16 +133,23 @@ def workflows_are_known(graph: Graph) -> list[str]:
 
 
 def operators_do_not_read_data(graph: Graph) -> list[str]:
-    """Tables and buckets are denied to who operates them, and the deployer cannot change its own rights."""
-    tables = {str(table.get("arn")) for table in of_type(graph, "dynamodb/table:Table")}
+    """Table, buckets and secrets are denied to who operates them, so are copies and the roles that may read
+    them, and the deployer cannot change its own rights. What it deploys may read: that is for reviewers."""
+    kept = {str(table.get("arn")) for table in of_type(graph, "dynamodb/table:Table")}
+    kept |= {f"{bucket.get('arn')}/*" for bucket in of_type(graph, "s3/bucket:Bucket")}
+    secrets = of_type(graph, "secretsmanager/secret:Secret")
+    kept |= {str(secret.get("arn")) for secret in secrets if secret.name != SEEDED}
     roles = {str(role.get("arn")) for role in of_type(graph, "iam/role:Role") if role.name in PATTERNS}
     found = []
     for policy in _operators(graph):
-        unread = _denied(policy, tables)
-        if not unread >= UNREADABLE:
-            found.append(f"{policy} lets data be read: {', '.join(sorted(UNREADABLE - unread))}")
-        kept = _denied(policy, roles)
-        if policy.name == DEPLOYER and not kept >= {"iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}:
+        if readable := UNREADABLE - _denied(policy, kept):
+            found.append(f"{policy} lets data be read: {', '.join(sorted(readable))}")
+        if copied := UNCOPIED - _denied(policy, {"*"}):
+            found.append(f"{policy} lets data be copied: {', '.join(sorted(copied))}")
+        if "sts:AssumeRole" not in _denied(policy, {"*"}):
+            found.append(f"{policy} lets its role become another")
+        own = _denied(policy, roles)
+        if policy.name == DEPLOYER and not own >= {"iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}:
             found.append(f"{policy} lets the deployer change its own rights")
     return found
 
@@ -151,3 +176,13 @@ def _denied(policy: Resource, resources: set[str]) -> set[str]:
         if resources <= set(statement["Resource"])
         for action in statement["Action"]
     }
+
+
+def _shuts_out_workflows(boundary: Resource) -> bool:
+    """Whether a boundary denies everything to a session that began with a token from outside AWS."""
+    return any(
+        statement["Effect"] == "Deny"
+        and statement["Action"] == statement["Resource"] == ["*"]
+        and statement.get("Condition") == {"Null": {"aws:FederatedProvider": "false"}}
+        for statement in json.loads(boundary.get("policy"))["Statement"]
+    )

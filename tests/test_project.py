@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,6 +45,47 @@ def test_the_dependencies_of_the_project_are_all_locked() -> None:
     for group, lock in locked.items():
         named = {re.split(r"[\[<>=~]", entry)[0] for entry in groups[group] if isinstance(entry, str)}
         assert named <= set(pins(lock)), group
+
+
+IMPORTS_EVERYTHING = """
+import importlib, pkgutil, sys
+from importlib.abc import MetaPathFinder
+from importlib.metadata import packages_distributions
+
+locked = set(sys.argv[1].split(","))
+absent = {
+    top
+    for top, names in packages_distributions().items()
+    if locked.isdisjoint(name.lower().replace("_", "-") for name in names)
+}
+
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+import infra
+
+for module in pkgutil.iter_modules(infra.__path__):
+    importlib.import_module(f"infra.{module.name}")
+"""
+
+
+def test_the_program_needs_nothing_that_its_lock_does_not_hold() -> None:
+    """`pulumi up` on a new clone installs requirements.txt and no more; the rest is made absent here."""
+    locked = ",".join(pins("requirements.txt"))
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORTS_EVERYTHING, locked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_make_help_lists_every_command() -> None:

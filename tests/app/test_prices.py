@@ -128,6 +128,13 @@ def test_own_prices_come_first() -> None:
         ('{"m": {"input": 1, "output": -1}}', "m.output"),
         ('{"m": {"input": 1, "output": 1, "price": 1}}', "m.price is not one of"),
         ('{"m": {"input": 1, "output": 1, "context_tokens": 0}}', "m.context_tokens"),
+        ('{"m": {"input": 1, "output": 1, "context_tokens": 1000000001}}', "m.context_tokens"),
+        ('{"m": {"input": 1, "output": 1, "max_output_tokens": "x"}}', "m.max_output_tokens"),
+        ('{"m": {"input": true, "output": 1}}', "m.input"),
+        ('{"m": {"input": NaN, "output": 1}}', "m.input"),
+        ('{"m": {"input": 1, "output": 1e999}}', "m.output"),
+        ("[" * 100_000, "is not JSON"),
+        ("1" * 10_000, "is not JSON"),
     ],
 )
 def test_own_prices_that_cannot_be_understood_are_named(text: str, problem: str) -> None:

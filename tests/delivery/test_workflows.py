@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.access import environment_subject, reader_subjects
+from infra.access import DEPLOYING_S, environment_subject, reader_subjects
 from infra.config import ROOT, load_file
+from infra.streaming import LONGEST_STREAM_S, streaming_budget
+from infra.verify import patience_s
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 REPOSITORY = load_file("staging").repository
@@ -88,7 +90,7 @@ def test_no_expression_is_pasted_into_a_shell() -> None:
 
 def test_checkouts_leave_no_token_behind_and_jobs_end() -> None:
     for file, name, _, job in jobs():
-        assert job["timeout-minutes"] <= 60, (file, name)
+        assert job["timeout-minutes"] <= (120 if file == "deploy" else 60), (file, name)
         for step in steps(job, "actions/checkout"):
             assert step["with"]["persist-credentials"] is False, (file, name)
 
@@ -146,6 +148,21 @@ def test_production_gets_what_staging_ran_and_only_after_it() -> None:
     commands = [step["run"] for step in deploy["production"]["steps"] if "run" in step]
     promoted = next(i for i, command in enumerate(commands) if "infra.promote" in command)
     assert "pulumi up --stack prod" in commands[promoted + 1]
+
+
+def test_a_deployment_has_time_for_the_longest_streams() -> None:
+    """`pulumi up` waits for ECS, which waits for the streams of the tasks it replaces."""
+    streams = streaming_budget(LONGEST_STREAM_S.stop - 1)
+    waits_s = patience_s(streams.deregistration_delay_s, streams.stop_timeout_s)
+    everything_else_s = 1800
+    for name, job in read("deploy")["jobs"].items():
+        [with_rights_s] = [
+            step["with"]["role-duration-seconds"]
+            for step in steps(job, "aws-actions/configure-aws-credentials")
+            if "DEPLOYER" in step["with"]["role-to-assume"]
+        ]
+        assert waits_s + everything_else_s <= with_rights_s == DEPLOYING_S, name
+        assert job["timeout-minutes"] * 60 == with_rights_s, name
 
 
 def test_deployments_neither_overlap_nor_are_cut() -> None:

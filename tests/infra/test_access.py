@@ -42,6 +42,12 @@ def test_only_the_environments_own_jobs_on_main_deploy(stack: str) -> None:
     }
 
 
+def test_the_deployers_role_is_given_for_as_long_as_a_deployment_takes(either: StackGraph) -> None:
+    """AWS gives a role for an hour at most where it does not say more (IAM API, MaxSessionDuration)."""
+    assert either.one("Role", "access-deployer").get("maxSessionDuration") == 7200
+    assert either.one("Role", "access-reader").get("maxSessionDuration") is None
+
+
 def test_a_pull_request_sees_staging_and_not_production() -> None:
     pull_request = f"repo:{REPOSITORY}:pull_request"
     assert pull_request in reader_subjects(REPOSITORY, "staging")
@@ -70,15 +76,67 @@ def test_the_reader_fetches_this_stacks_images(either: StackGraph) -> None:
     assert not may(either, "access-reader", "ecr:BatchGetImage", f"{repository}-other")
 
 
+def test_the_reader_asks_whether_this_stacks_buckets_are_there(either: StackGraph) -> None:
+    """S3's HeadBucket, by which a preview with --refresh begins to read a bucket, is `s3:ListBucket`."""
+    buckets = either.all("Bucket")
+    assert {bucket.name for bucket in buckets} == {"data", "logs"}
+    for bucket in buckets:
+        assert may(either, "access-reader", "s3:ListBucket", bucket.get("arn")), bucket
+    assert not may(either, "access-reader", "s3:ListBucket", "arn:aws:s3:::somebody-elses")
+
+
 @pytest.mark.parametrize("role", ["access-reader", "access-deployer"])
 def test_neither_reads_the_gateways_data_or_its_secrets(either: StackGraph, role: str) -> None:
-    table, bucket = either.one("Table").get("arn"), either.one("Bucket", "data").get("arn")
+    table = either.one("Table").get("arn")
     assert not may(either, role, "dynamodb:Query", table)
     assert not may(either, role, "dynamodb:Query", f"{table}/index/gsi1")
-    assert not may(either, role, "s3:GetObject", f"{bucket}/records/x")
+    assert not may(either, role, "dynamodb:GetRecords", f"{table}/stream/2026-11-01T00:00:00.000")
+    # With ReturnValues these answer with the item that was there.
+    for action in ("UpdateItem", "DeleteItem", "PutItem", "PartiQLUpdate", "PartiQLDelete"):
+        assert not may(either, role, f"dynamodb:{action}", table), action
+    for bucket in either.all("Bucket"):
+        assert not may(either, role, "s3:GetObject", f"{bucket.get('arn')}/records/x")
     for name in ("openai", "pepper", "owner"):
         secret = either.one("Secret", f"vault-{name}").get("arn")
         assert not may(either, role, "secretsmanager:GetSecretValue", secret)
+
+
+def test_a_policy_of_a_secret_lets_the_deployer_read_none(either: StackGraph) -> None:
+    """The deployer writes those policies, and within an account they allow as much as an identity's own."""
+    for name in ("openai", "pepper", "owner"):
+        secret = either.one("Secret", f"vault-{name}").get("arn")
+        own = json.loads(either.one("RolePolicy", "access-deployer").get("policy"))["Statement"]
+        theirs = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+        request = AccessRequest("secretsmanager:GetSecretValue", secret, {"aws:RequestedRegion": "us-east-1"})
+        assert not is_allowed([*own, theirs], request), name
+
+
+@pytest.mark.parametrize("role", ["access-reader", "access-deployer"])
+def test_neither_becomes_a_role_that_reads_data(either: StackGraph, role: str) -> None:
+    """Nor when that role's trust, which the deployer may write, names it."""
+    own = json.loads(either.one("RolePolicy", role).get("policy"))["Statement"]
+    trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+    task = either.one("Role", "task").get("arn")
+    assert not is_allowed([*own, trusted], AccessRequest("sts:AssumeRole", task))
+
+
+@pytest.mark.parametrize("role", ["access-reader", "access-deployer"])
+@pytest.mark.parametrize(
+    ("action", "source"),
+    [
+        ("dynamodb:RestoreTableToPointInTime", ""),
+        ("dynamodb:RestoreTableFromBackup", "/backup/01234567890123-abcdefgh"),
+        ("dynamodb:ExportTableToPointInTime", ""),
+        ("dynamodb:PutResourcePolicy", ""),
+        ("elasticache:CopySnapshot", ""),
+        ("s3:CreateAccessPoint", ""),
+    ],
+)
+def test_neither_makes_a_copy_that_nothing_denies(
+    either: StackGraph, role: str, action: str, source: str
+) -> None:
+    assert not may(either, role, action, either.one("Table").get("arn") + source)
+    assert not may(either, role, action, "arn:aws:dynamodb:us-east-1:123456789012:table/a-copy")
 
 
 @pytest.mark.parametrize("role", ["access-reader", "access-deployer"])

@@ -133,9 +133,15 @@ def test_tasks_that_were_asked_to_end_do_not_count() -> None:
 
 
 def test_only_the_stacks_rule_may_write_to_the_log_group(either: StackGraph) -> None:
-    [statement] = json.loads(either.one("LogResourcePolicy").get("policyDocument"))["Statement"]
-    assert statement["Resource"] == either.one("LogGroup", "logs-stopped-tasks").get("arn") + ":*"
-    assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": either.one("EventRule").get("arn")}
+    streams, events = json.loads(either.one("LogResourcePolicy").get("policyDocument"))["Statement"]
+    group = either.one("LogGroup", "logs-stopped-tasks").get("arn")
+    assert (events["Action"], events["Resource"]) == ("logs:PutLogEvents", f"{group}:*:*")
+    assert events["Condition"] == {"ArnEquals": {"aws:SourceArn": either.one("EventRule").get("arn")}}
+    # EventBridge makes a stream before it has a rule's event to put into it.
+    assert (streams["Action"], streams["Resource"]) == ("logs:CreateLogStream", f"{group}:*")
+    assert "Condition" not in streams
+    for statement in (streams, events):
+        assert statement["Principal"] == {"Service": ["delivery.logs.amazonaws.com", "events.amazonaws.com"]}
     assert either.one("LogResourcePolicy").urn in either.one("EventTarget").depends_on
 
 

@@ -3,7 +3,7 @@
 import json
 
 from local.aws.policy import AccessRequest, is_allowed
-from tests.infra.graph import StackGraph
+from tests.infra.graph import ACCOUNT, StackGraph
 
 
 def test_every_role_but_the_operators_has_the_boundary_and_the_stacks_path(either: StackGraph) -> None:
@@ -34,3 +34,13 @@ def test_the_boundary_lets_nobody_make_rights_or_act_elsewhere(either: StackGrap
     for action in ("iam:CreateRole", "iam:PutRolePolicy", "sts:AssumeRole", "ec2:RunInstances"):
         assert not is_allowed(boundary, AccessRequest(action, "*", here)), action
     assert not is_allowed(boundary, AccessRequest("s3:PutObject", "*", {"aws:RequestedRegion": "eu-west-1"}))
+
+
+def test_a_role_of_the_stack_does_nothing_for_a_token_from_outside(either: StackGraph) -> None:
+    """Whoever may write a role's trust could otherwise let a workflow take the gateway's own."""
+    boundary = json.loads(either.one("Policy", "boundary").get("policy"))["Statement"]
+    github = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    workflow = {"aws:RequestedRegion": "us-east-1", "aws:FederatedProvider": github}
+    assert not is_allowed(boundary, AccessRequest("dynamodb:Query", "*", workflow))
+    del workflow["aws:FederatedProvider"]
+    assert is_allowed(boundary, AccessRequest("dynamodb:Query", "*", workflow))

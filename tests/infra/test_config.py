@@ -11,7 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.prices import PricesError, parse_prices
+from app.settings import Settings
+from app.settings import load as load_settings
 from infra.config import ROOT, ConfigError, StackConfig, load, load_file, parse, read_files
+from infra.environment import plain_environment
+from offline.prices import prices_of
 
 STACKS = ("staging", "prod")
 
@@ -146,6 +151,15 @@ def test_other_regions_are_refused(region: str) -> None:
     [
         ("staging", "environment", "dev", "must be staging or production"),
         ("staging", "owner", "nobody", "must be an e-mail address"),
+        (
+            "staging",
+            "owner",
+            "ten%off@example.com",
+            "must be an e-mail address of letters, digits and . _ + -",
+        ),
+        ("staging", "cost_center", "aws:platform", "must be 1 to 255 letters, digits, spaces and"),
+        ("staging", "cost_center", "AWS:platform", "must be 1 to 255 letters, digits, spaces and"),
+        ("staging", "cost_center", "50% platform", "must be 1 to 255 letters, digits, spaces and"),
         ("staging", "repository", "just-a-name", "must be OWNER/NAME"),
         ("staging", "vpc_cidr", "8.8.0.0/16", "must lie in a private range (RFC 1918)"),
         ("staging", "vpc_cidr", "10.0.0.0/24", "must be a /16 to /20, so that nine subnets fit"),
@@ -164,14 +178,32 @@ def test_other_regions_are_refused(region: str) -> None:
         ("staging", "secret_recovery_days", "5", "must be 0 (delete at once) or 7 to 30 days"),
         ("staging", "max_tasks", "0", "must be a whole number from 1 to 1000"),
         ("staging", "cache_node_type", "db.t3.micro", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.foo.small", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.t1.micro", "must be an ElastiCache node type of a current"),
+        ("staging", "cache_node_type", "cache.m7g.small", "must be an ElastiCache node type"),
+        ("staging", "cache_node_type", "cache.m7g.0xlarge", "must be an ElastiCache node type"),
+        ("prod", "cache_node_type", "cache.r6gd.xlarge", "keeps data on disks"),
+        ("prod", "domain_name", f"{'a' * 53}.example.com", "is longer than the 64 characters that ACM takes"),
         ("staging", "image_digest", "latest", "must be an image digest"),
         ("staging", "deployment_routing", "random", "must be weight or fastest"),
         ("staging", "model_aliases", "fast", "is not JSON"),
         ("staging", "model_aliases", '{"fast": []}', "fast.models: Value should have at least 1 item"),
         ("staging", "model_aliases", '{"a": "b", "b": "c"}', "a names b, which is an alias itself"),
         ("staging", "model_prices", "gpt-4o", "is not JSON"),
-        ("staging", "model_prices", '{"m": {"input": 1}}', "must give m an input and an output price"),
-        ("staging", "model_prices", '{"m": {"input": 1, "output": "x"}}', "m.output must be dollars"),
+        ("staging", "model_prices", "[]", "is not a JSON object of models"),
+        ("staging", "model_prices", '{"m": {"input": 1}}', "m.output is not an amount in dollars"),
+        (
+            "staging",
+            "model_prices",
+            '{"m": {"input": 1, "output": "x"}}',
+            "m.output is not an amount in dollars",
+        ),
+        ("staging", "model_prices", '{"m": {"input": true, "output": "1"}}', "m.input is not an amount"),
+        ("staging", "model_prices", '{"m": {"input": 1, "output": 1, "price": 1}}', "m.price is not one of"),
+        (
+            *("staging", "model_prices", '{"m": {"input": 1, "output": 1, "max_output_tokens": "x"}}'),
+            "m.max_output_tokens is not a number of tokens",
+        ),
         ("prod", "hosted_zone_name", "example.org", "does not hold domain_name gateway.example.com"),
         ("prod", "hosted_zone_name", "ample.com", "does not hold domain_name gateway.example.com"),
         ("prod", "image_digest", "", "is required"),
@@ -197,6 +229,12 @@ def test_a_refused_value_says_why(stack: str, key: str, value: str, reason: str)
     assert found[key][1].startswith(reason)
 
 
+def test_three_zones_are_refused_where_most_accounts_have_two() -> None:
+    found = problems("prod", aws_region="us-west-1")
+    assert set(found) == {"availability_zones"}
+    assert found["availability_zones"][2] == "pulumi config set availability_zones 2 --stack prod"
+
+
 def test_production_without_a_domain_is_refused_naming_what_would_allow_it() -> None:
     found = problems("prod", domain_name="", hosted_zone_name="")
     assert found["allow_plaintext_http"][2] == "pulumi config set allow_plaintext_http true --stack prod"
@@ -220,6 +258,29 @@ def test_an_existing_network_is_named_whole() -> None:
     assert set(found) == {"vpc_id", *tiers}
     for tier in tiers:
         assert found[tier][1] in ("is required", "must name 3 subnets, one a zone of availability_zones")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("owner", "first.last+gateway_team@example.com"),
+        ("cost_center", "R+D / platform: gateway @ 4711_a=b-c"),
+        ("cost_center", "awsome"),
+        ("domain_name", f"{'a' * 52}.example.com"),
+        ("cache_node_type", "cache.t4g.medium"),
+        ("cache_node_type", "cache.r7g.16xlarge"),
+        ("cache_node_type", "cache.m5.24xlarge"),
+        ("cache_node_type", "cache.c7gn.large"),
+    ],
+)
+def test_what_aws_takes_is_accepted(key: str, value: str) -> None:
+    zone = {"hosted_zone_name": "example.com"} if key == "domain_name" else {}
+    assert getattr(load_file("staging", {key: value, **zone}), key) == value
+
+
+def test_every_node_type_that_has_a_price_is_accepted() -> None:
+    for node_type in prices_of("us-east-1").data["cache_nodes"]:
+        assert load_file("staging", {"cache_node_type": node_type}).cache_node_type == node_type
 
 
 def test_staging_without_a_domain_is_accepted() -> None:
@@ -304,17 +365,81 @@ def test_the_config_is_frozen() -> None:
         load_file("staging").task_cpu = 1024  # type: ignore[misc]
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(set(StackConfig.model_fields) - {"project", "stack", "region"})), st.text()
-    )
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner, max_size=2),
+    max_leaves=4,
 )
-def test_no_value_is_refused_without_a_reason_and_a_command(overrides: dict[str, str]) -> None:
+AMOUNTS = st.sampled_from([0, 1, "0.15", "2", 0.5, 1e6])
+TOKENS = ("context_tokens", "max_output_tokens")
+OWN_PRICES = st.dictionaries(
+    st.text(max_size=9),
+    st.fixed_dictionaries(
+        {"input": AMOUNTS | ANYTHING, "output": AMOUNTS},
+        optional={
+            **dict.fromkeys(("cached_input", "price"), AMOUNTS | ANYTHING),
+            **dict.fromkeys(TOKENS, st.integers(-1, 10**12) | ANYTHING),
+        },
+    )
+    | ANYTHING,
+    max_size=3,
+)
+ALIASES = st.dictionaries(st.text(max_size=9), st.text(max_size=9) | ANYTHING, max_size=3)
+VALUES: dict[str, st.SearchStrategy[str]] = {
+    "model_prices": OWN_PRICES.map(json.dumps),
+    "model_aliases": ALIASES.map(json.dumps),
+    "openai_base_url": st.from_regex(r"https?://(localhost|\[::1\]|[a-z@:]{1,9})[ -~]{0,9}", fullmatch=True),
+}
+
+
+KEYS = sorted(set(StackConfig.model_fields) - {"project", "stack", "region"})
+
+
+def value_of(key: str) -> st.SearchStrategy[tuple[str, str]]:
+    return st.tuples(st.just(key), VALUES.get(key, st.nothing()) | st.text())
+
+
+@given(st.lists(st.sampled_from(KEYS).flatmap(value_of) | st.sampled_from(list(VALUES)).flatmap(value_of)))
+def test_a_value_is_refused_with_reason_and_command_or_the_gateway_takes_it(
+    overrides: list[tuple[str, str]],
+) -> None:
     try:
-        config = load_file("staging", overrides)
+        config = load_file("staging", dict(overrides))
     except ConfigError as error:
         for problem in error.problems:
             assert problem.reason
             assert problem.command.startswith(f"pulumi config set {problem.key} ")
     else:
         assert config.max_tasks >= config.min_tasks
+        assert gateway_settings(config).model_prices == config.model_prices
+
+
+@given(OWN_PRICES.map(json.dumps))
+def test_prices_are_taken_by_the_stack_and_the_gateway_or_by_neither(prices: str) -> None:
+    try:
+        config = load_file("staging", {"model_prices": prices})
+    except ConfigError:
+        with pytest.raises(PricesError):
+            parse_prices(prices)
+    else:
+        assert parse_prices(config.model_prices) == parse_prices(prices)
+        assert gateway_settings(config)
+
+
+def gateway_settings(config: StackConfig) -> Settings:
+    """What the gateway makes of what the stack tells it; names and addresses that AWS gives are invented."""
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:vault-AbCdEf"
+    told = plain_environment(
+        config,
+        table_name="gateway",
+        bucket_name="data",
+        cache_url="rediss://cache.example.com:6379",
+        cache_secret_arn=secret,
+        openai_secret_arn=secret,
+        alert_topic_arn="arn:aws:sns:us-east-1:123456789012:alerts",
+        knowledge_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/knowledge",
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**told, "GATEWAY_KEY_PEPPER": "p" * 43}.items():
+            environment.setenv(name, str(value))
+        return load_settings()

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Network
 
+import pulumi
 import pytest
 
 from infra.network import NetworkArgs, subnets, zone
@@ -47,7 +48,9 @@ def test_zones_come_in_the_same_order_however_aws_lists_them() -> None:
 
 def test_too_few_zones_are_refused_with_the_remedy() -> None:
     args = NetworkArgs("us-west-1", IPv4Network("10.0.0.0/16"), 3, "one")
-    with pytest.raises(ValueError, match=r"offers this account 2 .* pulumi config set availability_zones 2"):
+    with pytest.raises(
+        pulumi.RunError, match=r"offers this account 2 .* pulumi config set availability_zones 2"
+    ):
         zone(["us-west-1a", "us-west-1b"], 2, args)
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from local.aws.policy import AccessRequest, is_allowed
 from tests.infra.graph import StackGraph
 
 
@@ -34,9 +35,16 @@ def test_ecs_reads_the_pepper_and_no_other_secret(either: StackGraph) -> None:
 
 
 def test_nobody_but_people_reads_the_owners_key(either: StackGraph) -> None:
-    owner = arn(either, "Secret", "vault-owner")
+    read = AccessRequest(
+        "secretsmanager:GetSecretValue",
+        arn(either, "Secret", "vault-owner"),
+        {"aws:RequestedRegion": "us-east-1"},
+    )
     for policy in either.all("RolePolicy"):
-        assert owner not in policy.get("policy")
+        statements = json.loads(policy.get("policy"))["Statement"]
+        assert not is_allowed(statements, read), policy
+        allowed = [statement for statement in statements if statement["Effect"] == "Allow"]
+        assert read.resource not in json.dumps(allowed), policy
 
 
 def test_the_gateway_works_on_its_table_and_records(either: StackGraph) -> None:

@@ -2,12 +2,13 @@
 
 import contextlib
 import re
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.schedule import Floor, ScheduleError, parse_floors
+from infra.schedule import Floor, ScheduleError, fewest_at, parse_floors
 
 
 def test_days_hours_and_tasks_are_read() -> None:
@@ -40,6 +41,23 @@ def test_nothing_is_scheduled_by_default() -> None:
 def test_what_cannot_be_kept_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ScheduleError, match=re.escape(reason)):
         parse_floors(text)
+
+
+@pytest.mark.parametrize(
+    ("moment", "fewest"),
+    [
+        ("2026-11-02 07:59", 2),  # a Monday
+        ("2026-11-02 08:00", 6),
+        ("2026-11-06 20:29", 6),
+        ("2026-11-06 20:30", 2),
+        ("2026-11-07 09:00", 2),
+        ("2026-11-07 12:00", 3),
+        ("2026-11-08 12:00", 2),
+    ],
+)
+def test_a_moment_has_the_floor_that_is_in_force(moment: str, fewest: int) -> None:
+    floors = parse_floors("mon-fri 08:00-20:30 6; sat 10:00-18:00 3")
+    assert fewest_at(datetime.fromisoformat(moment), floors, 2) == fewest
 
 
 @given(st.text(max_size=60))

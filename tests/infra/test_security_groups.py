@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.stack import upstream_ports
+from infra.security_groups import upstream_ports
 from tests.infra.graph import StackGraph, stack_graph
 
 BALANCER, TASKS, CACHE = (f"securityGroup-{name}" for name in ("balancer", "tasks", "cache"))

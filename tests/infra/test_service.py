@@ -1,6 +1,7 @@
 """The service, its cluster and its autoscaling."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -134,13 +135,30 @@ def test_floors_raise_the_minimum_at_their_hours_and_give_it_back() -> None:
     assert begins.get("scalableTargetAction") == {"minCapacity": 12, "maxCapacity": 30}
     assert ends.get("scalableTargetAction") == {"minCapacity": 3, "maxCapacity": 30}
     assert begins.get("resourceId") == graph.one("Target").get("resourceId")
-    # An `up` at noon must not end the floor.
-    assert graph.one("Target").ignore_changes == ["minCapacity"]
+
+
+def in_zone_where_it_is_morning() -> str:
+    """A time zone in which it is before noon now, whatever the hour."""
+    return "UTC" if datetime.now(UTC).hour < 12 else "Etc/GMT+12"
+
+
+def test_an_up_within_a_floor_neither_ends_it_nor_waits_for_its_end() -> None:
+    zone = in_zone_where_it_is_morning()
+    graph = stack_graph("prod", scheduled_floors="mon-sun 00:00-23:00 12", schedule_timezone=zone)
+    assert graph.one("Target").get("minCapacity") == 12
+    assert graph.one("Target").ignore_changes == []
+
+
+def test_a_changed_minimum_arrives_at_once_where_no_floor_is_in_force() -> None:
+    zone = in_zone_where_it_is_morning()
+    night = {"scheduled_floors": "mon-sun 13:00-23:00 12", "schedule_timezone": zone}
+    graph = stack_graph("prod", min_tasks="5", **night)
+    assert graph.one("Target").get("minCapacity") == 5
+    assert graph.one("Target").ignore_changes == []
 
 
 def test_without_floors_nothing_is_scheduled(either: StackGraph) -> None:
     assert either.all("ScheduledAction") == []
-    assert either.one("Target").ignore_changes == []
 
 
 def test_the_first_size_is_the_minimum(production: StackGraph) -> None:

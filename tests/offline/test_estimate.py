@@ -3,11 +3,22 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.estimate import Estimate, Traffic, estimate, fewest_tasks, most_tasks
+from app.ledger_record import UsageRecord
+from app.ledger_table import MAX_RECORDS, LedgerTable
+from offline.estimate import (
+    RECORD_UNITS,
+    TRANSACTION_UNITS,
+    Estimate,
+    Traffic,
+    estimate,
+    fewest_tasks,
+    most_tasks,
+)
 from offline.prices import UnknownPriceError, prices_of
 from policy.resource import Resource
 from tests.infra.graph import Registered, StackGraph, stack_graph
@@ -57,6 +68,80 @@ def test_without_traffic_only_what_runs_anyway_is_charged(either: StackGraph) ->
     assert cost(either, NO_TRAFFIC).traffic_usd == 0
 
 
+def writes(requests: int, tasks: int = 1) -> Decimal:
+    """Write units a request."""
+    return Traffic(requests).table_writes(tasks) / requests
+
+
+def test_few_requests_have_a_transaction_each_and_many_share_them() -> None:
+    assert writes(1_000_000) == 17
+    # 1,000 in a second: 250 in a tick, in transactions of 93.
+    assert writes(1_000 * 730 * 3600).quantize(Decimal("0.01")) == Decimal("3.15")
+    # 40 in a second: 10 in a tick of one task, 5 where two tasks tick.
+    assert writes(40 * 730 * 3600) == Decimal("4.4")
+    assert writes(40 * 730 * 3600, tasks=2) == Decimal("5.8")
+
+
+def test_what_is_written_for_a_request_is_what_the_ledger_writes() -> None:
+    record = a_record()
+    actions = LedgerTable(client=None, name="gateway")._actions("org-1", "g", [record])  # type: ignore[arg-type]
+    of_the_index = 1
+    assert 2 * len(actions) + of_the_index == RECORD_UNITS + TRANSACTION_UNITS
+    full = [replace(record, request_id=f"req_{n}") for n in range(MAX_RECORDS)]
+    many = LedgerTable(client=None, name="gateway")._actions("org-1", "g", full)  # type: ignore[arg-type]
+    assert 2 * len(many) == 2 * MAX_RECORDS + TRANSACTION_UNITS
+
+
+def test_a_usage_record_is_as_large_as_the_estimate_says_and_one_unit_holds_it() -> None:
+    """DynamoDB developer guide, "Item sizes and formats"; an item is stored with 100 bytes more."""
+    item = orjson.loads(orjson.dumps(a_record().item()))
+    size = sum(len(name) + size_of(*value.items()) for name, value in item.items())
+    assert size < 1024
+    assert abs(size + 100 - Traffic.record_bytes) < 50
+
+
+def size_of(value: tuple[str, str]) -> int:
+    """In bytes; of a number two digits a byte and one more."""
+    kind, text = value
+    return {"S": len(str(text)), "N": (len(str(text)) + 1) // 2 + 1, "BOOL": 1}[kind]
+
+
+def a_record() -> UsageRecord:
+    """One as long as most are."""
+    return UsageRecord(
+        request_id=f"req_{'a' * 32}",
+        organization_id=f"org-{'a' * 24}",
+        project_id=f"proj_{'a' * 24}",
+        key_id=f"key_{'a' * 24}",
+        endpoint="/chat/completions",
+        model="gpt-4.1-mini-2025-04-14",
+        replica="a" * 36,
+        outcome="answered",
+        prompt_tokens=12_345,
+        completion_tokens=2_345,
+        micro_usd=123_456,
+        cached_tokens=1_234,
+        user_id=f"svcacct_{'a' * 24}",
+        at_ms=1_790_000_000_000,
+    )
+
+
+def test_usage_records_are_kept_for_thirteen_months_in_table_and_index(staging: StackGraph) -> None:
+    less, more = ({i.part: i for i in cost(staging, Traffic(n)).items} for n in (1_000_000, 2_000_000))
+    kept, recovery = (more[p].quantity - less[p].quantity for p in ("table, kept", "table, recovery"))
+    assert kept == 2 * recovery
+    assert recovery == Decimal("9.87")  # 0.75 GB x 400 days
+
+
+def test_what_the_firewall_counts_is_logged_too(staging: StackGraph) -> None:
+    bare = [r for r in staging.resources if not r.type.endswith(":WebAclLoggingConfiguration")]
+    prices = prices_of("us-east-1")
+    with_log, without = (
+        {i.part: i for i in estimate(graph, prices, Traffic()).items} for graph in (staging.resources, bare)
+    )
+    assert with_log["logs"].quantity - without["logs"].quantity == 1
+
+
 def test_a_task_costs_its_processors_and_its_memory(staging: StackGraph) -> None:
     found = {i.part: i for i in cost(staging, tasks=2).items}
     assert found["2 tasks, processors"].monthly_usd == Decimal("29.55")  # 2 x 0.5 vCPU x 730 h x 0.04048
@@ -66,6 +151,24 @@ def test_a_task_costs_its_processors_and_its_memory(staging: StackGraph) -> None
 def test_the_estimate_starts_at_the_fewest_tasks(production: StackGraph) -> None:
     assert (fewest_tasks(production.resources), most_tasks(production.resources)) == (3, 30)
     assert cost(production).tasks == 3
+
+
+def test_the_estimate_is_the_same_at_every_hour_of_a_schedule() -> None:
+    always, never = (
+        [
+            Resource("aws:appautoscaling/target:Target", "scaling", {"minCapacity": now, "maxCapacity": 30}),
+            *(
+                Resource(
+                    "aws:appautoscaling/scheduledAction:ScheduledAction",
+                    f"scaling-{fewest}",
+                    {"scalableTargetAction": {"minCapacity": fewest, "maxCapacity": 30}},
+                )
+                for fewest in (12, 3)
+            ),
+        ]
+        for now in (12, 3)
+    )
+    assert fewest_tasks(always) == fewest_tasks(never) == 3
 
 
 def test_each_nat_gateway_is_charged_with_its_address() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from offline.prices import UnknownPriceError, prices_of
+from offline.prices import PricesFileError, UnknownPriceError, prices_of, read
 
 
 def test_a_price_holds_everywhere_but_where_a_region_has_its_own() -> None:
@@ -37,6 +37,16 @@ def test_the_provenance_names_source_date_and_what_was_not_read() -> None:
     assert "`second_hand` in offline/prices.yaml" in line
     assert "us-west-1's own prices" not in line
     assert "us-west-1's own prices were not read there" in prices_of("us-west-1").provenance
+
+
+def test_what_is_said_twice_is_refused_with_its_line() -> None:
+    twice = "free:\n  a/b:B: free\n  c/d:D: free\n  a/b:B: a permission\n"
+    with pytest.raises(PricesFileError, match=r"prices\.yaml, line 4: a/b:B is there twice"):
+        read(twice)
+    assert read("free: {a/b:B: free}\nprices: {a/b:B: free}") == {
+        "free": {"a/b:B": "free"},
+        "prices": {"a/b:B": "free"},
+    }
 
 
 def test_an_unknown_price_says_where_to_add_it() -> None:

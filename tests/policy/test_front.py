@@ -28,7 +28,20 @@ CASES: list[tuple[Callable[[Sequence[Resource]], list[str]], tuple[str, str, str
             "rules.2.statement.managedRuleGroupStatement.ruleActionOverrides",
             [{"name": "GenericLFI_BODY", "actionToUse": {"count": {}}}],
         ),
-        "WebAcl firewall blocks long prompts",
+        (
+            "WebAcl firewall blocks prompts by CrossSiteScripting_BODY, EC2MetaDataSSRF_BODY, "
+            "GenericRFI_BODY, SizeRestrictions_BODY of AWSManagedRulesCommonRuleSet"
+        ),
+    ),
+    (
+        public_balancers_stand_behind_a_firewall,
+        (
+            "WebAcl",
+            "firewall",
+            "rules.1.statement.managedRuleGroupStatement.ruleActionOverrides.2.actionToUse",
+            {"block": {}},
+        ),
+        "WebAcl firewall blocks prompts by ReactJSRCE_BODY of AWSManagedRulesKnownBadInputsRuleSet",
     ),
     (
         public_balancers_stand_behind_a_firewall,

@@ -135,6 +135,16 @@ CASES: list[tuple[Callable[[Sequence[Resource]], list[str]], tuple[str, str, str
         ("Repository", "registry", "encryptionConfigurations.0.encryptionType", "AES256"),
         "Repository registry does not encrypt images with KMS",
     ),
+    (
+        encrypted_with_the_stacks_key,
+        ("Queue", "knowledge", "kmsMasterKeyId", None),
+        "Queue knowledge is not encrypted with the stack's key",
+    ),
+    (
+        encrypted_with_the_stacks_key,
+        ("Queue", "knowledge-dead-letters", "kmsMasterKeyId", "alias/aws/sqs"),
+        "Queue knowledge-dead-letters is not encrypted with the stack's key",
+    ),
     (keys_rotate, ("Key", "encryption", "enableKeyRotation", False), "Key encryption does not rotate"),
     (
         cache_is_authenticated_over_tls,

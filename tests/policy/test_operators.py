@@ -8,6 +8,7 @@ import pytest
 
 from policy.access import every_wildcard_resource_has_a_reason, no_wildcard_action
 from policy.operators import (
+    UNREADABLE,
     operators_do_not_read_data,
     operators_enter_no_task,
     roles_are_bounded,
@@ -78,20 +79,59 @@ def test_a_trust_by_pattern_is_said(graph: list[Registered], with_changed: Mutat
     assert workflows_are_known(with_changed("Role", "access-reader", "assumeRolePolicy", json.dumps(changed)))
 
 
-@pytest.mark.parametrize("sid", ["DataStaysUnread", "KeepsItsOwnRights"])
+@pytest.mark.parametrize(
+    ("sid", "words"),
+    [
+        ("DataStaysUnread", "lets data be read: dynamodb:BatchGetItem, "),
+        ("DataStaysOne", "lets data be copied: dynamodb:ExportTableToPointInTime, "),
+        ("RolesStayApart", "lets its role become another"),
+        ("KeepsItsOwnRights", "lets the deployer change its own rights"),
+    ],
+)
 def test_a_deployer_without_its_denials_is_said(
-    graph: list[Registered], with_changed: Mutate, sid: str
+    graph: list[Registered], with_changed: Mutate, sid: str, words: str
 ) -> None:
     changed = document(graph, "RolePolicy", "access-deployer", "policy")
     changed["Statement"] = [s for s in changed["Statement"] if s["Sid"] != sid]
-    assert (
-        len(
-            operators_do_not_read_data(
-                with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
-            )
-        )
-        == 1
+    mutated = with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
+    [sentence] = operators_do_not_read_data(mutated)
+    assert sentence.startswith(f"RolePolicy access-deployer {words}")
+
+
+@pytest.mark.parametrize("name", ["access-reader", "access-deployer"])
+@pytest.mark.parametrize("action", sorted(UNREADABLE))
+def test_an_operator_that_reads_in_one_way_is_said(
+    graph: list[Registered], with_changed: Mutate, action: str, name: str
+) -> None:
+    changed = document(graph, "RolePolicy", name, "policy")
+    [denied] = [s for s in changed["Statement"] if s["Sid"] == "DataStaysUnread"]
+    denied["Action"].remove(action)
+    assert operators_do_not_read_data(with_changed("RolePolicy", name, "policy", json.dumps(changed))) == [
+        f"RolePolicy {name} lets data be read: {action}"
+    ]
+
+
+@pytest.mark.parametrize("part", ["table/gateway", ":::data-", ":::logs-", "vault-openai", "vault-pepper"])
+def test_data_that_is_left_out_of_a_denial_is_said(
+    graph: list[Registered], with_changed: Mutate, part: str
+) -> None:
+    changed = document(graph, "RolePolicy", "access-deployer", "policy")
+    [denied] = [s for s in changed["Statement"] if s["Sid"] == "DataStaysUnread"]
+    kept = [resource for resource in denied["Resource"] if part not in resource]
+    assert kept != denied["Resource"]
+    denied["Resource"] = kept
+    [sentence] = operators_do_not_read_data(
+        with_changed("RolePolicy", "access-deployer", "policy", json.dumps(changed))
     )
+    assert "lets data be read" in sentence
+
+
+def test_a_boundary_that_lets_workflows_act_is_said(graph: list[Registered], with_changed: Mutate) -> None:
+    changed = document(graph, "Policy", "boundary", "policy")
+    changed["Statement"] = [s for s in changed["Statement"] if s["Effect"] == "Allow"]
+    assert roles_are_bounded(with_changed("Policy", "boundary", "policy", json.dumps(changed))) == [
+        "Policy boundary lets a role act for a workflow"
+    ]
 
 
 def test_a_pattern_that_is_not_listed_is_said(graph: list[Registered], with_changed: Mutate) -> None:
