@@ -6,6 +6,7 @@ folder of the local stack and go with it.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -192,7 +193,13 @@ def complaint(log: str) -> str:
     diagnostics = log[log.rfind("Diagnostics:") :].split("\n")
     errors = [line.strip() for line in diagnostics if line.startswith("    error: ")]
     told = [line for line in errors if not line.startswith(_CONSEQUENCES)]
+    if errors and not told:
+        # The program's own failure: the engine's line has no more of it than that there was one.
+        told = [line.strip() for line in diagnostics if _RAISED.match(line)][-1:]
     return "\n".join(told or errors) or log[-4000:].strip()
 
+
+_RAISED = re.compile(r" {4}[\w.]*(?:Error|Exception): ")
+"""The last line of a traceback."""
 
 _CONSEQUENCES = ("error: update failed", "error: Program failed with an unhandled exception")

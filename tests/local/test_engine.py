@@ -118,6 +118,9 @@ def test_a_failed_update_tells_its_errors_and_not_their_consequences() -> None:
     Traceback (most recent call last):
 """
     assert complaint(log) == "error: local AWS does not know the resource type aws:mq/broker:Broker"
+    own = log.replace("    error: local AWS does not know the resource type aws:mq/broker:Broker\n", "")
+    raised = "Exception: invoke failed: the account has no hosted zone example.com"
+    assert complaint(f'{own}      File "rpc.py", line 1\n    {raised}\n\nResources:\n') == raised
     assert complaint("error: unknown flag: --event-log") == "error: unknown flag: --event-log"
 
 
