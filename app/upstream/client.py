@@ -229,7 +229,7 @@ class Upstream:
                 return reply
             out_of_quota = status == 429 and error_code(reply.body) in retries.OUT_OF_QUOTA
             route.failed(retries.told_wait_s(headers), out_of_quota=out_of_quota)
-            if not retries.is_retried(status, headers):
+            if not retries.is_retried(status, headers, once=call.kept is not None and call.kept.once):
                 return reply
             if call.chain is not None and not out_of_quota and self._routes.other(tried) is None:
                 self._standings.failed(call.model, retries.told_wait_s(headers))

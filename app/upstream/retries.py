@@ -50,10 +50,13 @@ class RetryBudget:
         return True
 
 
-def is_retried(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer is worth another attempt; the upstream's own word comes first."""
+def is_retried(status: int, headers: Mapping[str, str], *, once: bool = False) -> bool:
+    """Whether an answer is worth another attempt; the upstream's own word comes first.
+
+    once: what was done must not be done again, and a failure does not say that it was not.
+    """
     told = headers.get("x-should-retry")
-    if told == "false":
+    if told == "false" or (once and status != 429):
         return False
     return status in RETRIED_STATUSES or (told == "true" and status >= 400)
 

@@ -21,6 +21,13 @@ def test_what_may_have_been_charged_or_will_not_change_is_not_retried(status: in
     assert is_retried(status, {"x-should-retry": "true"})
 
 
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504])
+def test_what_must_not_be_done_twice_is_not_retried_once_it_may_have_been_done(status: int) -> None:
+    for headers in ({}, {"x-should-retry": "true"}):
+        assert not is_retried(status, headers, once=True)
+    assert is_retried(429, {}, once=True)
+
+
 @pytest.mark.parametrize(
     ("headers", "told"),
     [
