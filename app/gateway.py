@@ -1,12 +1,14 @@
 """The way of a request through the gateway, top to bottom.
 
-identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> cache (answered before, or
-about to be?) -> admission (within its limit?) -> upstream -> answer. A step knows nothing of the next.
+identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> ownership (is it theirs?) ->
+cache (answered before, or about to be?) -> admission (within its limit?) -> upstream -> answer. A step knows
+nothing of the next.
 """
 
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote
 
 import aiohttp
@@ -36,6 +38,7 @@ from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.kept import Ownership
 from app.models.choice import Models
 from app.models.listing import described, listing
 from app.outlet import Outlet
@@ -60,6 +63,7 @@ class Steps:
     admission: Admission
     upstream: Upstream
     batching: Batching
+    ownership: Ownership
     ping_interval_s: float
 
 
@@ -67,6 +71,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await identify(exchange, steps)
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
+    request = await steps.ownership.own(request, caller)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     exchange.record.alias = request.chain.alias if request.chain is not None else None
     wishes = parse_wishes(exchange.header) if exchange.has_any(WISHING) else NO_WISHES
@@ -281,7 +286,8 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 async def _complete(
     exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, flight: Flight, hold: Hold
 ) -> None:
-    answer = await steps.batching.complete(
+    ask = partial(steps.upstream.complete, kept=Kept()) if request.kept else steps.batching.complete
+    answer = await ask(
         "POST",
         request.endpoint.path,
         exchange,
@@ -294,6 +300,8 @@ async def _complete(
     steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
     if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         answer = _land(steps, flight, lookup, answer, keep=request.answering == request.model)
+    if (signing := steps.ownership.signing(request, hold.caller)) is not None:
+        answer = replace(answer, body=signing.in_answer(answer.body, answer.value))
     await pass_on(exchange, answer)
 
 
@@ -326,6 +334,8 @@ async def pass_on(exchange: Exchange, answer: Answer) -> None:
 async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight: Flight, hold: Hold) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
+    if (signing := steps.ownership.signing(request, hold.caller)) is not None:
+        events.spelled = signing.in_event
     exchange.errors_in_stream(events.error_event)
     outlet = Outlet(exchange, flight)
     pings = Pings(exchange, steps.ping_interval_s)
@@ -336,6 +346,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
             endpoint.body_for_stream(request),
             chain=request.chain,
             within_s=hold.caller.settings.caps.timeout_s,
+            kept=Kept() if request.kept else None,
         ) as upstream:
             _tell_model(exchange, request)
             await exchange.begin_stream((_processing_ms(exchange),))

@@ -67,6 +67,10 @@ class ChatCompletions(Endpoint):
     def is_pure(self, request: ApiRequest) -> bool:
         return not request.fields.get("store") and request.fields.get("web_search_options") is None
 
+    def is_kept(self, request: ApiRequest) -> bool:
+        # What the model said before is kept upstream; the request has its id.
+        return any(message.get("audio") is not None for message in request.fields["messages"])
+
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)
 
