@@ -46,7 +46,7 @@ from app.pings import Pings
 from app.retention import unstored
 from app.sse import MalformedStreamError
 from app.telemetry import CacheOutcome, RequestRecord
-from app.upstream import Answer, Kept, Upstream, UpstreamRefusal
+from app.upstream import Answer, Kept, Upstream, UpstreamRefusal, may_be_charged
 from app.valkey import ValkeyReplyError, ValkeyUnavailableError
 
 END_WITHIN_S = 0.5
@@ -271,8 +271,8 @@ async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiR
 
 
 def _may_be_charged(record: RequestRecord) -> bool:
-    """Of a request without an answer: unless the upstream refused it, it may have worked on it."""
-    return record.upstream_attempts > 0 and (record.upstream_status or 200) < 400
+    """Of a request without an answer: unless the upstream said that it did not, it may have worked on it."""
+    return record.upstream_attempts > 0 and may_be_charged(record.upstream_status or 200)
 
 
 async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> None:
@@ -297,7 +297,9 @@ async def _complete(
     )
     _tell_model(exchange, request)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
-    steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
+    failed = answer.status >= 400
+    used = may_be_charged(answer.status)
+    steps.admission.settle(hold, exchange.record.usage, used=used, broken_off=failed)
     if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         answer = _land(steps, flight, lookup, answer, keep=request.answering == request.model)
     if (signing := steps.ownership.signing(request, hold.caller)) is not None:

@@ -9,6 +9,7 @@ import orjson
 from app import errors
 from app.errors import ApiError, Header
 from app.exchange import JSON
+from app.upstream.retries import may_be_charged
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -87,6 +88,6 @@ def error_code(body: bytes) -> str | None:
 
 
 def _unreadable(status: int) -> ApiError:
-    if status >= 500:
+    if status >= 500 and not may_be_charged(status):
         return errors.upstream_failed(status)
     return errors.upstream_malformed()
