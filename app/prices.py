@@ -41,7 +41,7 @@ FREE_MODELS = ("omni-moderation", "text-moderation")
 """Moderation is free of charge (OpenAI, "Moderation"), so the package has no price for it."""
 
 UNKNOWN_CONTEXT_TOKENS = 2_000_000
-DEARER_TIERS = frozenset({"flex", "priority", "fast"})
+PRICED_TIERS = frozenset({"flex", "priority", "fast"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Requested(Protocol):
 def tier_of(request: Requested) -> str | None:
     """The service tier whose price a request has, None for the default."""
     tier = request.fields.get("service_tier")
-    return tier if isinstance(tier, str) and tier in DEARER_TIERS else None
+    return tier if isinstance(tier, str) and tier in PRICED_TIERS else None
 
 
 class Prices:

@@ -152,6 +152,7 @@ _FIELDS: dict[str, Check] = {
     "seed": integer(-I64, I64 - 1),
     "logprobs": boolean,
     "store": boolean,
+    "service_tier": text,
     "stop": stop,
     "user": text,
     "safety_identifier": text,

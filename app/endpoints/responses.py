@@ -182,6 +182,7 @@ _FIELDS: dict[str, Check] = {
     "stream_options": json_dict,
     "background": boolean,
     "store": boolean,
+    "service_tier": text,
     "parallel_tool_calls": boolean,
     "temperature": number(0, 2),
     "top_p": number(0, 1),
