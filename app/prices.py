@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from app.models.names import folded
 from app.usage import Usage
 
 PICO_PER_MICRO = 1_000_000
@@ -195,7 +196,7 @@ class Prices:
 
         self._types = types
         self._provider = next(provider for provider in providers if provider.id == PROVIDER)
-        self._own = own
+        self._own = {folded(model): price for model, price in own.items()}
         self._known: OrderedDict[tuple[str, str | None], tuple[float, Price | None]] = OrderedDict()
 
     def of(self, request: Requested) -> Price | None:
@@ -204,6 +205,7 @@ class Prices:
 
     def price(self, model: str, tier: str | None = None) -> Price | None:
         """tier: flex, priority or fast, None for the default."""
+        model = folded(model)
         known = self._known.get((model, tier))
         now = time.monotonic()
         if known is not None and now < known[0]:
@@ -218,7 +220,7 @@ class Prices:
     def _look_up(self, model: str, tier: str | None) -> Price | None:
         if model.startswith(FREE_MODELS):
             return FREE
-        info = self._provider.find_model(model.lower())
+        info = self._provider.find_model(model)
         if info is None:
             return None
         context = {"service_tier": tier} if tier else None
@@ -259,7 +261,7 @@ class Prices:
 
 def max_answer_tokens(model: str) -> int | None:
     """None when nothing is known but the context."""
-    name = model.removeprefix("ft:")
+    name = folded(model).removeprefix("ft:")
     matching = [begin for begin in MAX_ANSWER_TOKENS if name.startswith(begin)]
     return MAX_ANSWER_TOKENS[max(matching, key=len)] if matching else None
 
