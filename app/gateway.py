@@ -374,10 +374,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
         if exchange.begun:
             # The status line left with the first ping; what the upstream said comes as an event.
             exchange.record.error = "upstream_refused"
-            error = refusal.answer.value.get("error")
-            await exchange.end_stream(
-                events.error_event(error if isinstance(error, dict) else {"message": str(error)})
-            )
+            await exchange.end_stream(events.error_event(refusal.error()))
         else:
             _tell_model(exchange, request)
             await pass_on(exchange, refusal.answer)

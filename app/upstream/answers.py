@@ -27,7 +27,8 @@ class Answer:
 
 
 class UpstreamRefusal(Exception):  # noqa: N818 (an answer, not a fault)
-    """The upstream answered a request for a stream with an error that the caller may see as it is."""
+    """The upstream answered with an error, which the caller may see as it is, where a stream or a file's
+    content was to come."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
