@@ -39,6 +39,8 @@ _DECISIVE = {
         "max_output_tokens",
         "service_tier",
         "background",
+        "conversation",
+        "previous_response_id",
         "stream",
         "stream_options",
         "include_usage",

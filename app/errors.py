@@ -4,6 +4,8 @@ The statuses, types and codes are OpenAI's where OpenAI has one for the case, so
 exception a program already handles.
 """
 
+from typing import Literal
+
 import orjson
 
 Header = tuple[bytes, bytes]
@@ -284,6 +286,43 @@ def unbounded_cost(param: str) -> ApiError:
         param=param,
         code="unbounded_cost",
     )
+
+
+def not_found(what: str, item_id: object, param: str, remedy: str) -> ApiError:
+    """Of what is kept for a project; another's is told of as nobody's."""
+    return invalid_request(
+        f"{what} with id {str(item_id)[:100]!r} not found. {remedy}",
+        param=param,
+        code="not_found",
+        status=404,
+    )
+
+
+def no_such(what: Literal["File", "Batch"], item_id: str, param: str) -> ApiError:
+    """The same of what can be listed."""
+    listed = "files" if what == "File" else "batches"
+    return invalid_request(
+        f"No such {what} object: {item_id[:100]}. GET /v1/{listed} lists those of this project.",
+        param=param,
+        code="not_found",
+        status=404,
+    )
+
+
+def no_response(response_id: str, param: str) -> ApiError:
+    """As OpenAI tells of a response that is not kept (400)."""
+    return invalid_request(
+        f"Previous response with id {response_id[:100]!r} not found. A project refers to its own, by their "
+        "ids as this gateway gave them.",
+        param=param,
+        code="previous_response_not_found",
+    )
+
+
+def no_conversation(conversation: object) -> ApiError:
+    given = conversation.get("id") if isinstance(conversation, dict) else conversation
+    remedy = "Conversations are not offered here; continue a response with previous_response_id."
+    return not_found("Conversation", given, "conversation", remedy)
 
 
 def batches_unavailable() -> ApiError:

@@ -1,7 +1,8 @@
 """The way of a request through the gateway, top to bottom.
 
-identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> cache (answered before, or
-about to be?) -> admission (within its limit?) -> upstream -> answer. A step knows nothing of the next.
+identity (who is it) -> validate (shape) -> models (who may answer) -> caps -> ownership (is it theirs?) ->
+cache (answered before, or about to be?) -> admission (within its limit?) -> upstream -> answer. A step knows
+nothing of the next.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ from app.endpoints import ApiRequest, Endpoint
 from app.errors import ApiError, Header
 from app.exchange import Exchange
 from app.identity import Caller, Identity
+from app.kept import Ownership
 from app.models.choice import Models
 from app.models.listing import described, listing
 from app.outlet import Outlet
@@ -45,7 +47,7 @@ from app.pings import Pings
 from app.retention import unstored
 from app.sse import MalformedStreamError
 from app.telemetry import CacheOutcome, RequestRecord
-from app.upstream import Answer, Kept, Upstream, UpstreamRefusal
+from app.upstream import Answer, Kept, Upstream, UpstreamRefusal, may_be_charged
 from app.valkey import ValkeyReplyError, ValkeyUnavailableError
 
 END_WITHIN_S = 0.5
@@ -62,6 +64,7 @@ class Steps:
     admission: Admission
     upstream: Upstream
     batching: Batching
+    ownership: Ownership
     ping_interval_s: float
 
 
@@ -69,6 +72,7 @@ async def handle(exchange: Exchange, steps: Steps, endpoint: Endpoint) -> None:
     """POST to an endpoint that takes a JSON body. Raises ApiError, ClientGoneError."""
     caller = await identify(exchange, steps)
     request = _prepare(await exchange.read_body(MAX_BODY_BYTES), caller, steps, endpoint)
+    request = await steps.ownership.own(request, caller)
     exchange.record.model, exchange.record.stream = request.model, request.stream
     exchange.record.alias = request.chain.alias if request.chain is not None else None
     wishes = parse_wishes(exchange.header) if exchange.has_any(WISHING) else NO_WISHES
@@ -276,8 +280,8 @@ async def _admit(exchange: Exchange, steps: Steps, caller: Caller, request: ApiR
 
 
 def _may_be_charged(record: RequestRecord) -> bool:
-    """Of a request without an answer: unless the upstream refused it, it may have worked on it."""
-    return record.upstream_attempts > 0 and (record.upstream_status or 200) < 400
+    """Of a request without an answer: unless the upstream said that it did not, it may have worked on it."""
+    return record.upstream_attempts > 0 and may_be_charged(record.upstream_status or 200)
 
 
 async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> None:
@@ -291,7 +295,8 @@ async def _replay(exchange: Exchange, request: ApiRequest, answer: bytes) -> Non
 async def _complete(
     exchange: Exchange, steps: Steps, request: ApiRequest, lookup: Lookup, flight: Flight, hold: Hold
 ) -> None:
-    answer = await steps.batching.complete(
+    ask = partial(steps.upstream.complete, kept=Kept()) if request.kept else steps.batching.complete
+    answer = await ask(
         "POST",
         request.endpoint.path,
         exchange,
@@ -301,9 +306,13 @@ async def _complete(
     )
     _tell_model(exchange, request)
     exchange.record.usage = request.endpoint.usage_of(answer.value)
-    steps.admission.settle(hold, exchange.record.usage, used=answer.status < 400)
+    failed = answer.status >= 400
+    used = may_be_charged(answer.status)
+    steps.admission.settle(hold, exchange.record.usage, used=used, broken_off=failed)
     if flight.slot and answer.status == 200 and request.endpoint.is_complete(answer.value):
         answer = _land(steps, flight, lookup, answer, keep=request.answering == request.model)
+    if (signing := steps.ownership.signing(request, hold.caller)) is not None:
+        answer = replace(answer, body=signing.in_answer(answer.body, answer.value))
     await pass_on(exchange, answer)
 
 
@@ -336,6 +345,8 @@ async def pass_on(exchange: Exchange, answer: Answer) -> None:
 async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight: Flight, hold: Hold) -> None:
     endpoint = request.endpoint
     events = endpoint.events(request)
+    if (signing := steps.ownership.signing(request, hold.caller)) is not None:
+        events.spelled = signing.in_event
     exchange.errors_in_stream(events.error_event)
     outlet = Outlet(exchange, flight)
     pings = Pings(exchange, steps.ping_interval_s)
@@ -346,6 +357,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
             endpoint.body_for_stream(request),
             chain=request.chain,
             within_s=hold.caller.settings.caps.timeout_s,
+            kept=Kept() if request.kept else None,
         ) as upstream:
             _tell_model(exchange, request)
             await exchange.begin_stream((_processing_ms(exchange),))
@@ -377,10 +389,7 @@ async def _stream(exchange: Exchange, steps: Steps, request: ApiRequest, flight:
         if exchange.begun:
             # The status line left with the first ping; what the upstream said comes as an event.
             exchange.record.error = "upstream_refused"
-            error = refusal.answer.value.get("error")
-            await exchange.end_stream(
-                events.error_event(error if isinstance(error, dict) else {"message": str(error)})
-            )
+            await exchange.end_stream(events.error_event(refusal.error()))
         else:
             _tell_model(exchange, request)
             await pass_on(exchange, refusal.answer)

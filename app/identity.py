@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from app import errors
 from app.admission.plan import Plan, Scopes, plan
 from app.keys import KeyRecord, hash_key, looks_like_admin_key, looks_like_key
+from app.models.names import folded
 from app.owners import Owners
 from app.project_settings import DEFAULT_SETTINGS, ProjectSettings
 from app.remembered import Remembered
@@ -34,8 +35,10 @@ class Caller:
 
     def plan(self, *models: str) -> Plan:
         """What a request is counted against that these models may answer."""
-        limited = self.scopes.models
-        named = tuple(name for name, _ in limited if name in models) if limited else ()
+        named: tuple[str, ...] = ()
+        if limited := self.scopes.models:
+            asked = {folded(model) for model in models}
+            named = tuple(name for name, _ in limited if folded(name) in asked)
         found = self._plans.get(named)
         if found is None:
             found = self._plans[named] = plan(self.scopes, *named)

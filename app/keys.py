@@ -51,10 +51,6 @@ class KeyRecord:
     expires_at: int | None = None
     service_account_id: str | None = None
 
-    @property
-    def requests_per_minute(self) -> int | None:
-        return self.limits.requests_per_minute
-
     def lets_in(self, now: float) -> bool:
         """Whether the key is good at a moment of unix time."""
         return self.status == "active" and (self.expires_at is None or now < self.expires_at)

@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
+from app.models.names import folded
 from app.usage import Usage
 
 PICO_PER_MICRO = 1_000_000
@@ -43,7 +44,7 @@ FREE_MODELS = ("omni-moderation", "text-moderation")
 
 UNKNOWN_CONTEXT_TOKENS = 2_000_000
 MOST_TOKENS = 1_000_000_000
-DEARER_TIERS = frozenset({"flex", "priority", "fast"})
+PRICED_TIERS = frozenset({"flex", "priority", "fast"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class Requested(Protocol):
 def tier_of(request: Requested) -> str | None:
     """The service tier whose price a request has, None for the default."""
     tier = request.fields.get("service_tier")
-    return tier if isinstance(tier, str) and tier in DEARER_TIERS else None
+    return tier if isinstance(tier, str) and tier in PRICED_TIERS else None
 
 
 class Prices:
@@ -197,7 +198,7 @@ class Prices:
 
         self._types = types
         self._provider = next(provider for provider in providers if provider.id == PROVIDER)
-        self._own = own
+        self._own = {folded(model): price for model, price in own.items()}
         self._known: OrderedDict[tuple[str, str | None], tuple[float, Price | None]] = OrderedDict()
 
     def of(self, request: Requested) -> Price | None:
@@ -206,6 +207,7 @@ class Prices:
 
     def price(self, model: str, tier: str | None = None) -> Price | None:
         """tier: flex, priority or fast, None for the default."""
+        model = folded(model)
         known = self._known.get((model, tier))
         now = time.monotonic()
         if known is not None and now < known[0]:
@@ -220,7 +222,7 @@ class Prices:
     def _look_up(self, model: str, tier: str | None) -> Price | None:
         if model.startswith(FREE_MODELS):
             return FREE
-        info = self._provider.find_model(model.lower())
+        info = self._provider.find_model(model)
         if info is None:
             return None
         context = {"service_tier": tier} if tier else None
@@ -261,7 +263,7 @@ class Prices:
 
 def max_answer_tokens(model: str) -> int | None:
     """None when nothing is known but the context."""
-    name = model.removeprefix("ft:")
+    name = folded(model).removeprefix("ft:")
     matching = [begin for begin in MAX_ANSWER_TOKENS if name.startswith(begin)]
     return MAX_ANSWER_TOKENS[max(matching, key=len)] if matching else None
 

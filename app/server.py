@@ -32,6 +32,7 @@ from app.exchange import CLIENT_GONE_STATUS, ClientGoneError, Exchange
 from app.gateway import Steps
 from app.health import Readiness
 from app.identity import Identity
+from app.kept import KeptIds, Ownership
 from app.knowledge import Knowledge
 from app.ledger import Ledger
 from app.ledger_table import LedgerTable
@@ -133,6 +134,8 @@ class Application:
             knowledge.open()
             closing.add("knowledge", knowledge.close)
             prices = Prices(parse_prices(settings.model_prices))
+            records = Records(dynamodb, settings.table_name)
+            pepper = settings.key_pepper.get_secret_value()
             admission = Admission(
                 valkey, seeding, ledger, prices, longest_s=settings.longest_stream_s, replica=replica
             )
@@ -146,15 +149,15 @@ class Application:
                 admission=admission,
                 upstream=upstream,
                 batching=Batching(upstream, settings.batch_prompts, settings.longest_stream_s),
+                ownership=Ownership(KeptIds(pepper), records),
                 ping_interval_s=settings.ping_interval_s,
             )
-            records = Records(dynamodb, settings.table_name)
             settling = Settling(valkey, seeding, ledger_table, records, upstream, replica)
             watch = BatchWatch(valkey, records, settling, replica)
             watch.open()
             closing.add("batches", watch.close)
             self._batches = Parts(self._steps, records, settling, prices)
-            store, pepper = Store(dynamodb, settings.table_name), settings.key_pepper.get_secret_value()
+            store = Store(dynamodb, settings.table_name)
             notices = Notices(sns, settings.alert_topic_arn)
             self._administration = Administration(store, pepper, notices, upstream.models)
             self._invite_page = InvitePage(store, pepper, notices)

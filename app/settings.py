@@ -85,12 +85,12 @@ Text = Annotated[str, Field(min_length=1)]
 class Settings(BaseSettings):
     """What a running gateway is told by its surroundings. Durations are seconds.
 
-    Each field's description is the remedy that a refused value is answered with.
+    Each field's description is the remedy that a refused value is answered with. The gateway itself does not
+    read `bucket_name`: it tells who looks at a task where new knowledge goes, as the demo does.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore")
 
-    environment: Literal["staging", "production"] = Field(description="staging or production")
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = Field(
         description="the AWS region of the table and the secrets, for example us-east-1"
     )

@@ -8,7 +8,7 @@ standard, section "Server-sent events".
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -33,10 +33,21 @@ class EventStream(ABC):
 
     done: the event came that is the only sign of a complete answer. failed: the upstream reported an error
     within the stream. shortened: the answer is complete but not whole, as it reached a limit. usage: what the
-    upstream said of it. chunks: how many events with data came, each about a token.
+    upstream said of it. chunks: how many events with data came, each about a token. spelled: from an event
+    and its data to what is passed on in its place, None: as it is.
     """
 
-    __slots__ = ("_heard_at", "_rest", "_silent_s", "chunks", "done", "failed", "shortened", "usage")
+    __slots__ = (
+        "_heard_at",
+        "_rest",
+        "_silent_s",
+        "chunks",
+        "done",
+        "failed",
+        "shortened",
+        "spelled",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self._rest = b""
@@ -47,6 +58,7 @@ class EventStream(ABC):
         self.failed = False
         self.shortened = False
         self.usage: Usage | None = None
+        self.spelled: Callable[[bytes, Mapping[str, Any]], bytes] | None = None
 
     @property
     def silent_s(self) -> float:
@@ -77,20 +89,21 @@ class EventStream(ABC):
                 break
             event = buffer[start : boundary.end()]
             start = boundary.end()
-            if self._notice(event):
-                passed.append(event)
+            if noticed := self._notice(event):
+                passed.append(noticed)
         self._rest = b"" if self.done else buffer[start:]
         if len(self._rest) > MAX_EVENT_BYTES:
             raise MalformedStreamError
         return passed[0] if len(passed) == 1 else b"".join(passed)
 
-    def _notice(self, event: bytes) -> bool:
+    def _notice(self, event: bytes) -> bytes:
+        """What is passed on of an event."""
         data = event_data(event)
         if not data:
-            return True
+            return event
         if data == b"[DONE]":
             self.done = True
-            return True
+            return event
         try:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -100,7 +113,9 @@ class EventStream(ABC):
         self.chunks += 1
         if chunk.get("error"):
             self.failed = True
-        return self._is_passed(chunk)
+        if not self._is_passed(chunk):
+            return b""
+        return event if self.spelled is None else self.spelled(event, chunk)
 
 
 class CompletionStream(EventStream):

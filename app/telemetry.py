@@ -134,7 +134,7 @@ def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
 
 
 def log_exception(event: str, exception: BaseException, **fields: Any) -> None:
-    """Where an exception came from, without its text, and its causes'."""
+    """Where an exception came from, without its text, which can quote anything."""
     frames = traceback.extract_tb(exception.__traceback__)
     log_event(
         event,

@@ -21,7 +21,6 @@ def plain_environment(
 ) -> Mapping[str, pulumi.Input[str]]:
     """Names, addresses and numbers: all who may describe the task read them, so no secret is here."""
     return {
-        "GATEWAY_ENVIRONMENT": config.environment,
         "GATEWAY_REGION": config.region,
         "GATEWAY_SERVICE": config.name_prefix,
         "GATEWAY_HOST": "0.0.0.0",  # noqa: S104  the task's own address; its security group decides who comes in

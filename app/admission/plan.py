@@ -119,7 +119,7 @@ class Scopes:
 
 
 def plan(scopes: Scopes, *models: str | None) -> Plan:
-    """The plan for a request that these models may answer, none for a request without a model."""
+    """The plan for a request that these of the models with limits may answer."""
     parts = [
         (f"k:{scopes.key_id}", "this API key", scopes.key),
         (f"p:{scopes.project_id}", f"project {scopes.project_id}", scopes.project),

@@ -100,7 +100,7 @@ def outbox_key(organization_id: str) -> str:
 
 async def reserve(valkey: Valkey, organization_id: str, request_id: str, terms: Terms) -> Verdict:
     """Reserves all of it or nothing. Raises UnseededError, ValkeyUnavailableError, ValkeyReplyError."""
-    packed = command(_head(organization_id), _of_request(request_id, terms), terms.plan.spelled)
+    packed = command(_head(organization_id), of_request(request_id, terms), terms.plan.spelled)
     try:
         answer = await valkey.ask(packed)
     except ValkeyReplyError as refused:
@@ -108,11 +108,8 @@ async def reserve(valkey: Valkey, organization_id: str, request_id: str, terms: 
     return verdict(answer)
 
 
-def reserve_arguments(request_id: str, terms: Terms) -> tuple[Argument, ...]:
-    return (*_of_request(request_id, terms), *terms.plan.arguments)
-
-
-def _of_request(request_id: str, terms: Terms) -> tuple[Argument, ...]:
+def of_request(request_id: str, terms: Terms) -> tuple[Argument, ...]:
+    """What a reservation says of its request, before its plan."""
     bounded = 1 if terms.bounded else 0
     return ("reserve", request_id, terms.lease_ms, terms.money, terms.tokens, bounded, terms.meta)
 

@@ -14,7 +14,6 @@ from app.admin.parameters import Cursor, Parameters
 from app.admission.admission import Admission
 from app.batches.records import Kind, Records
 from app.batches.settling import Settling
-from app.errors import ApiError, invalid_request
 from app.exchange import Exchange
 from app.gateway import Steps
 from app.identity import Caller
@@ -53,7 +52,7 @@ class Asked:
         """What is the project's. Raises ApiError (404) when it is another's or nobody's."""
         item = await self.parts.records.get(kind, self.caller.project_id, item_id)
         if item is None:
-            raise missing(kind, item_id, param)
+            raise errors.no_such("File" if kind == "FILE" else "Batch", item_id, param)
         return item
 
 
@@ -96,17 +95,6 @@ def kept_account_of() -> Iterator[None]:
         yield
     except (TableUnavailableError, ValkeyUnavailableError, ValkeyReplyError):
         raise errors.batches_unavailable() from None
-
-
-def missing(kind: Kind, item_id: str, param: str) -> ApiError:
-    what = "File" if kind == "FILE" else "Batch"
-    return invalid_request(
-        f"No such {what} object: {item_id[:100]}. GET /v1/{'files' if kind == 'FILE' else 'batches'} lists "
-        "those of this project.",
-        param=param,
-        code="not_found",
-        status=404,
-    )
 
 
 def told(value: Mapping[str, Any], *, concluded: bool) -> dict[str, Any]:

@@ -28,7 +28,8 @@ async def upload(asked: Asked) -> None:
     exchange.record.model = content.model
     content_type, written = await write_form(replace(form, content=content.content))
     # An upload is complete whether its caller waits for it or not: a file that is nobody's helps nobody.
-    answer = await free(exchange, parts.steps, caller, "/files", "POST", written, Kept(content_type))
+    kept = Kept(content_type, once=True)
+    answer = await free(exchange, parts.steps, caller, "/files", "POST", written, kept)
     if answer.status == 200:
         await parts.records.add_file(caller.project_id, answer.value)
     await pass_on(exchange, answer)

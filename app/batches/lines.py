@@ -18,6 +18,7 @@ from app.caps import check_input, within
 from app.endpoints import ENDPOINTS, ApiRequest, Endpoint
 from app.errors import ApiError, invalid_request
 from app.identity import Caller
+from app.kept.references import references
 from app.models.choice import Models
 from app.prices import Price, Prices, Shares, for_batches
 from app.retention import unstored
@@ -156,6 +157,7 @@ class _Reading:
         check_input(settings.caps, body, caller.project_id)
         endpoint = URLS[url]
         request = endpoint.parse(body, settings.default_model_of(endpoint) if self._resolve else None)
+        request = _self_contained(request)
         if request.stream:
             raise _wrong("stream is true, and a batch has no streams. Leave it out.", "stream")
         if request.fields.get("service_tier") not in (None, "auto", "default"):
@@ -183,6 +185,21 @@ class _Reading:
             added[2] = price.bound(*added[:2])
             added[3] = price.bound_shares(*added[:2]).completion_micro_usd
         self._most = [known + more for known, more in zip(self._most, added, strict=True)]
+
+
+def _self_contained(request: ApiRequest) -> ApiRequest:
+    """Without the ids of items that bring their content. Raises ApiError (400) when it refers to more."""
+    try:
+        found = references(request, lambda _: None)
+    except ApiError as refused:
+        raise _refers(refused.param or "input") from None
+    if found.files:
+        raise _refers(found.files[0][0])
+    return request.rewritten(found.members) if found.members else request
+
+
+def _refers(param: str) -> ApiError:
+    return _wrong(f"{param} refers to what is kept upstream, which a batch cannot. Leave it out.", param)
 
 
 def _at(number: int, refusal: ApiError) -> ApiError:

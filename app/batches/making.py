@@ -79,8 +79,7 @@ async def make(asked: Asked) -> None:
     fields["metadata"] = {**(wanted.metadata or {}), MARK: batch.request_id}
     answer = await _ask(asked, batch, hold, orjson.dumps(fields))
     if answer.status != 200:
-        if answer.status < 500:
-            await _give_back(asked, batch, hold)
+        await _give_back(asked, batch, hold)
         await pass_on(exchange, answer)
         return
     await _begun(asked, batch, hold, answer)
@@ -175,17 +174,19 @@ async def _note(asked: Asked, batch: OpenBatch, hold: Hold) -> None:
 
 
 async def _ask(asked: Asked, batch: OpenBatch, hold: Hold, body: bytes) -> Answer:
-    """Raises ApiError."""
+    """Raises ApiError; batch_in_doubt when it may have been made: then it stays held, and is looked for."""
     try:
-        return await asked.parts.steps.upstream.complete(
-            "POST", "/batches", asked.exchange, body, within_s=ASKED_WITHIN_S, kept=Kept()
+        answer = await asked.parts.steps.upstream.complete(
+            "POST", "/batches", asked.exchange, body, within_s=ASKED_WITHIN_S, kept=Kept(once=True)
         )
     except ApiError as failed:
         if failed.code not in errors.NEVER_ASKED or failed.code == "upstream_failed":
-            # It may have been made: it stays held, and is looked for.
             raise errors.batch_in_doubt() from None
         await _give_back(asked, batch, hold)
         raise
+    if answer.status >= 500 or answer.status in (408, 409):
+        raise errors.batch_in_doubt()
+    return answer
 
 
 async def _give_back(asked: Asked, batch: OpenBatch, hold: Hold) -> None:

@@ -25,12 +25,13 @@ from app.ledger_record import encode, shared
 from app.ledger_rollups import BATCHES
 from app.ledger_table import LedgerTable
 from app.prices import NO_SHARES, read_price
-from app.telemetry import RequestRecord
+from app.telemetry import RequestRecord, log_event
 from app.upstream import Answer, Kept, Upstream, UpstreamRefusal
 from app.usage import Usage
 from app.valkey import Valkey
 
 ENDED = ("completed", "failed", "expired", "cancelled")
+_CANCELLED = ("cancelling", "cancelled")
 MARK = "gateway_request_id"
 """What the metadata of a batch has upstream, so that one is found whose making broke off."""
 
@@ -145,22 +146,40 @@ class Settling:
         """Whether a batch was made whose making broke off, by the mark in its metadata."""
         if now_s < batch.created_at + MADE_WITHIN_S:
             return
+        marked = await self._marked(batch)
+        if not marked:
+            await self._settle(batch, 0, b"")
+            return
+        # Something on the way may have asked twice: money is held for one.
+        kept = next((value for value in marked if value["status"] not in _CANCELLED), marked[0])
+        for value in marked:
+            if value is not kept and value["status"] not in (*ENDED, "cancelling"):
+                await self._cancel(str(value["id"]))
+        await _unless_changed(self._records.begun(batch, without_mark(kept)))
+
+    async def _marked(self, batch: OpenBatch) -> list[Mapping[str, Any]]:
+        """The upstream's batches that have the mark of one, the oldest first."""
+        marked: list[Mapping[str, Any]] = []
         after = ""
         while True:
             page = await self._ask(f"/batches?limit={PAGE}{after}")
             listed = page.value.get("data")
             if not isinstance(listed, list):
                 raise errors.upstream_malformed()
-            for value in listed:
-                if (value.get("metadata") or {}).get(MARK) == batch.request_id:
-                    await _unless_changed(self._records.begun(batch, without_mark(value)))
-                    return
+            marked += (one for one in listed if (one.get("metadata") or {}).get(MARK) == batch.request_id)
             if not page.value.get("has_more") or not listed:
                 break
             if int(listed[-1]["created_at"]) < batch.created_at - CLOCKS_APART_S:
                 break
             after = f"&after={quote(str(listed[-1]['id']), safe='')}"
-        await self._settle(batch, 0, b"")
+        return marked[::-1]
+
+    async def _cancel(self, batch_id: str) -> None:
+        path = f"/batches/{quote(batch_id, safe='')}/cancel"
+        answer = await self._upstream.complete("POST", path, Nobody(), within_s=ASKED_WITHIN_S, kept=Kept())
+        if answer.status >= 500:
+            raise errors.upstream_failed(answer.status)
+        log_event("batch_twice", level="error", batch_id=batch_id)
 
     async def _told(self, batch_id: str) -> Mapping[str, Any] | None:
         """What the upstream tells of a batch, None when it knows none."""

@@ -83,6 +83,10 @@ class ChatCompletions(Endpoint):
             and not any(has_address(message.get("content")) for message in fields["messages"])
         )
 
+    def is_kept(self, request: ApiRequest) -> bool:
+        # What the model said before is kept upstream; the request has its id.
+        return any(message.get("audio") is not None for message in request.fields["messages"])
+
     def body_for_stream(self, request: ApiRequest) -> bytes:
         return with_usage_chunk(request.body, request.fields, asked_for=request.include_usage)
 
@@ -165,6 +169,7 @@ _FIELDS: dict[str, Check] = {
     "seed": integer(-I64, I64 - 1),
     "logprobs": boolean,
     "store": boolean,
+    "service_tier": text,
     "stop": stop,
     "user": text,
     "safety_identifier": text,

@@ -42,7 +42,8 @@ class ApiRequest:
     it). answers: how many the model gives. answer_bound_tokens: the most that all answers together can have,
     None when only the model bounds them. unbounded_param: the field that lets the upstream do work of an
     amount nobody knows before (tools that it runs itself, a model that searches), None when there is none.
-    chain: None when the caller named the one model that may answer.
+    chain: None when the caller named the one model that may answer. kept: it rests on what one account
+    upstream keeps, or has it keep something.
     """
 
     endpoint: "Endpoint"
@@ -56,6 +57,7 @@ class ApiRequest:
     answer_bound_tokens: int | None
     unbounded_param: str | None = None
     chain: Chain | None = None
+    kept: bool = False
 
     @property
     def answering(self) -> str:
@@ -69,6 +71,11 @@ class ApiRequest:
     def changed(self, **members: object) -> "ApiRequest":
         """The request with these fields, and what follows from them. Raises ApiError (400)."""
         body = with_members(self.body, self.fields, members)
+        return replace(self.endpoint.build(body, {**self.fields, **members}), chain=self.chain)
+
+    def rewritten(self, members: Mapping[str, object]) -> "ApiRequest":
+        """The same, and these members spelled anew even where their values stay."""
+        body = with_members(self.body, {**self.fields, **dict.fromkeys(members)}, members)
         return replace(self.endpoint.build(body, {**self.fields, **members}), chain=self.chain)
 
 
@@ -115,6 +122,10 @@ class Endpoint(ABC):
         """Whether an answer that was given before can stand for a new one: no side effect, and nothing that
         the request does not hold decides about it."""
         return self.is_repeatable(request)
+
+    def is_kept(self, request: ApiRequest) -> bool:  # noqa: ARG002
+        """Whether one account upstream is to keep something of the request, or holds what it rests on."""
+        return False
 
     def inputs_of(self, request: ApiRequest) -> Sequence[object] | None:  # noqa: ARG002
         """The inputs, when each has an answer that is the same alone and among others; None otherwise."""

@@ -31,8 +31,12 @@ from app.validate import (
 
 MAX_ITEMS = 4096
 
+_CALLS = ("function", "custom_tool", "computer", "local_shell", "shell", "apply_patch")
+_WHOLE = frozenset((None, "message", *(f"{one}_call{end}" for one in _CALLS for end in ("", "_output"))))
+"""Items that bring their content, whatever their id."""
+
 _KEPT_UPSTREAM = ("previous_response_id", "conversation", "prompt")
-_TOOLS_OF_THE_CALLER = frozenset(
+TOOLS_OF_THE_CALLER = frozenset(
     ("function", "custom", "namespace", "local_shell", "apply_patch", "computer", "computer_use_preview")
 )
 
@@ -77,7 +81,7 @@ class Responses(Endpoint):
 
     def unbounded_param_of(self, fields: Mapping[str, Any]) -> str | None:
         for index, tool in enumerate(fields.get("tools") or ()):
-            if tool.get("type") not in _TOOLS_OF_THE_CALLER:
+            if tool.get("type") not in TOOLS_OF_THE_CALLER:
                 return f"tools[{index}]"
         # A prompt that is kept upstream brings tools of its own.
         return next((name for name in ("prompt", "context_management") if fields.get(name)), None)
@@ -100,6 +104,10 @@ class Responses(Endpoint):
             )
         )
 
+    def is_kept(self, request: ApiRequest) -> bool:
+        # Without a bound it rests on what is kept, runs there, or can be read by that account alone.
+        return request.fields.get("store") is not False or request.prompt_bound_tokens is None
+
     def events(self, request: ApiRequest) -> EventStream:  # noqa: ARG002
         return ResponseStream()
 
@@ -113,8 +121,9 @@ def _prompt_bound_tokens(body: bytes, fields: Mapping[str, Any]) -> int | None:
     items = _items(fields)
     bound = text_bound_tokens(body, 1 + len(items), with_tools=bool(fields.get("tools")))
     for item in items:
-        # What is encrypted or compacted may unfold to more than its bytes.
-        if item.get("type") in ("item_reference", "compaction") or item.get("encrypted_content") is not None:
+        # What is encrypted, compacted or known by its id may unfold to more than its bytes.
+        named = item.get("id") is not None and item.get("type") not in _WHOLE
+        if named or item.get("type") == "compaction" or item.get("encrypted_content") is not None:
             return None
         for parts in (item.get("content"), item.get("output")):
             added = parts_tokens([parts] if isinstance(parts, dict) else parts)
@@ -181,6 +190,7 @@ _FIELDS: dict[str, Check] = {
     "stream_options": json_dict,
     "background": boolean,
     "store": boolean,
+    "service_tier": text,
     "parallel_tool_calls": boolean,
     "temperature": number(0, 2),
     "top_p": number(0, 1),

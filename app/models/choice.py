@@ -10,7 +10,7 @@ from app.endpoints.endpoint import Chain
 from app.identity import Caller
 from app.models.alias import Alias, Order
 from app.models.latency import kind_of
-from app.prices import DEARER_TIERS, Prices
+from app.prices import Prices, tier_of
 from app.upstream.standings import Standings
 
 
@@ -67,7 +67,7 @@ class Models:
         """Under a budget only those that have a price, and no fee beside it: others cannot be held to it."""
         if not caller.plan().has_budget:
             return models
-        tier = _tier(request)
+        tier = tier_of(request)
         bounded = (
             model
             for model in models
@@ -91,13 +91,8 @@ class Models:
         return ordered
 
     def _most_micro_usd(self, model: str, request: ApiRequest) -> float:
-        price = self._prices.price(model, _tier(request))
+        price = self._prices.price(model, tier_of(request))
         if price is None:
             return inf
         most = bounds(request, price)
         return price.bound(most.prompt_tokens, most.answer_tokens)
-
-
-def _tier(request: ApiRequest) -> str | None:
-    tier = request.fields.get("service_tier")
-    return tier if tier in DEARER_TIERS else None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.alias import ModelName
+from app.models.names import folded
 
 MAX_MODEL_IDS = 1000
 
@@ -14,8 +15,7 @@ MAX_MODEL_IDS = 1000
 class ModelPermissions(BaseModel):
     """mode and model_ids are those of OpenAI's Administration API.
 
-    A name stands for itself alone: a dated version of a model is another. Upper and lower case are the same,
-    so that no spelling goes around a list.
+    A name stands for itself alone, however it is spelled: a dated version of a model is another.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
@@ -28,10 +28,10 @@ class ModelPermissions(BaseModel):
 
     @cached_property
     def _listed(self) -> frozenset[str]:
-        return frozenset(name.lower() for name in self.model_ids)
+        return frozenset(folded(name) for name in self.model_ids)
 
     def permit(self, model: str) -> bool:
-        return (model.lower() in self._listed) == (self.mode == "allow_list")
+        return (folded(model) in self._listed) == (self.mode == "allow_list")
 
     def of(self, models: Iterable[str]) -> tuple[str, ...]:
         """Those that are permitted."""

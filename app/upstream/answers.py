@@ -9,6 +9,7 @@ import orjson
 from app import errors
 from app.errors import ApiError, Header
 from app.exchange import JSON
+from app.upstream.retries import may_be_charged
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -26,7 +27,8 @@ class Answer:
 
 
 class UpstreamRefusal(Exception):  # noqa: N818 (an answer, not a fault)
-    """The upstream answered a request for a stream with an error that the caller may see as it is."""
+    """The upstream answered with an error, which the caller may see as it is, where a stream or a file's
+    content was to come."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -87,6 +89,6 @@ def error_code(body: bytes) -> str | None:
 
 
 def _unreadable(status: int) -> ApiError:
-    if status >= 500:
+    if status >= 500 and not may_be_charged(status):
         return errors.upstream_failed(status)
     return errors.upstream_malformed()

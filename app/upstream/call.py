@@ -29,9 +29,12 @@ class Asking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a call for files and batches has of its own, which one account keeps: content_type of its body."""
+    """What a call has of its own that is about what one account keeps: content_type of its body. once: done
+    twice, there would be two of it, so it is not made again once it was answered as if it may have been done.
+    """
 
     content_type: str = "application/json"
+    once: bool = False
 
 
 @dataclass(slots=True)

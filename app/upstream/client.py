@@ -6,7 +6,7 @@ asked. Once an answer has begun nothing is asked again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -126,6 +126,7 @@ class Upstream:
         *,
         chain: Chain | None = None,
         within_s: float | None = None,
+        kept: Kept | None = None,
     ) -> "AsyncIterator[aiohttp.StreamReader]":
         """Calls for server-sent events; what is read within the block has the same deadline.
 
@@ -133,6 +134,7 @@ class Upstream:
         before the body does.
         """
         call = self._call("POST", path, exchange, body, chain, within_s, stream=True)
+        call.kept = kept
         reply: Reply | None = None
         try:
             with self._bounded(call):
@@ -199,7 +201,7 @@ class Upstream:
         self._budget.request_began()
         if call.chain is not None:
             self._fallbacks.request_began()
-        route = self._routes.pick(kind=self._kind(call)) if call.kept is None else self._routes.first()
+        route = self._route(call)
         if route is None:
             raise errors.no_openai_key()
         tried: list[Route] = []
@@ -216,7 +218,7 @@ class Upstream:
                 continue
             except TooSlowError:
                 call = self._ask_next_model(call)
-                route, tried = self._routes.pick(kind=self._kind(call)) or route, []
+                route, tried = self._route(call) or route, []
                 continue
             status, headers = reply.response.status, reply.response.headers
             if status == 401:
@@ -229,18 +231,28 @@ class Upstream:
                 return reply
             out_of_quota = status == 429 and error_code(reply.body) in retries.OUT_OF_QUOTA
             route.failed(retries.told_wait_s(headers), out_of_quota=out_of_quota)
-            if not retries.is_retried(status, headers):
+            if not retries.is_retried(status, headers, once=call.kept is not None and call.kept.once):
                 return reply
-            if call.chain is not None and not out_of_quota and self._routes.other(tried) is None:
+            if call.chain is not None and not out_of_quota and self._other(call, tried) is None:
                 self._standings.failed(call.model, retries.told_wait_s(headers))
                 if call.chain.following and self._fallbacks.take():
                     call = self._ask_next_model(call)
-                    route, tried = self._routes.pick(kind=self._kind(call)) or route, []
+                    route, tried = self._route(call) or route, []
                     continue
             following = await self._next(call, tried, headers, same_again=not out_of_quota)
             if following is None:
                 return reply
             route = following
+
+    def _route(self, call: Call, refused: Collection[Route] = ()) -> Route | None:
+        """Where a call goes, None when nowhere. refused: whose keys it has found refused."""
+        if call.kept is not None:
+            return self._routes.first(refused)
+        return self._routes.pick(refused, self._kind(call))
+
+    def _other(self, call: Call, tried: list[Route]) -> Route | None:
+        """Another deployment that can take a call over at once, None when there is none."""
+        return self._routes.other(tried) if call.kept is None else None
 
     async def _ask(self, call: Call, route: Route) -> Reply:
         """One attempt; a failure that the upstream told is read, so that its connection serves again."""
@@ -317,7 +329,7 @@ class Upstream:
         """Where to try next: another deployment at once, otherwise again after a pause; None to give up."""
         if len(tried) >= retries.MAX_ATTEMPTS:
             return None
-        other = self._routes.other(tried) if call.kept is None else None
+        other = self._other(call, tried)
         pause_s: float | None = 0.0
         if other is None:
             pause_s = retries.wait_s(len(tried), headers or {}) if same_again else None
@@ -327,14 +339,14 @@ class Upstream:
         if other is not None:
             return other
         await asyncio.sleep(pause_s)
-        return self._routes.pick() if call.kept is None else self._routes.first()
+        return self._route(call)
 
     async def _next_key(self, call: Call, route: Route, tried: list[Route]) -> Route:
         """Another key after one was refused, which is not charged. Raises ApiError when there is none."""
         self._routes.refuse(route)
         # Perhaps the key was rotated just now.
         await self._routes.read_again()
-        following = (self._routes.pick if call.kept is None else self._routes.first)(refused=tried)
+        following = self._route(call, refused=tried)
         if following is None:
             raise errors.openai_key_refused()
         return following

@@ -21,7 +21,8 @@ RETRIES_PER_REQUEST = 0.2
 MAX_SAVED_RETRIES = 20.0
 
 RETRIED_STATUSES = frozenset({429, 500, 502, 503})
-"""Not 408, 409 and 504: whether the work was done and charged is open."""
+_OPEN = frozenset({408, 409})
+"""Refusals that leave open whether the work was done, as 504 does and what is no status of OpenAI's."""
 
 OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 """Error codes of a 429 that no waiting mends."""
@@ -50,12 +51,20 @@ class RetryBudget:
         return True
 
 
-def is_retried(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer is worth another attempt; the upstream's own word comes first."""
+def may_be_charged(status: int) -> bool:
+    """Whether the upstream may charge for what it gave this status to; a refusal and a failure are free."""
+    return status in _OPEN if 400 <= status < 500 else status not in RETRIED_STATUSES
+
+
+def is_retried(status: int, headers: Mapping[str, str], *, once: bool = False) -> bool:
+    """Whether an answer is worth another attempt, of which the upstream's own word comes first.
+
+    once: what was done must not be done again, and a failure does not say that it was not.
+    """
     told = headers.get("x-should-retry")
-    if told == "false":
+    if told == "false" or may_be_charged(status) or (once and status != 429):
         return False
-    return status in RETRIED_STATUSES or (told == "true" and status >= 400)
+    return status in RETRIED_STATUSES or told == "true"
 
 
 def told_wait_s(headers: Mapping[str, str]) -> float | None:

@@ -47,7 +47,8 @@ class _Batch:
 class Batches:
     """Files and batches since the last reset. held: whether batches stay in progress. done: of how many of
     its requests a batch gets before it expires or is cancelled; None: of all, and it does not expire. cut:
-    whether the connection is dropped once a batch is made. unreadable: whether no content can be had."""
+    whether the connection is dropped once a batch is made. failing: the status that is told whoever made
+    a batch or a file, None: 200. unreadable: whether no content can be had."""
 
     def __init__(self, answer_line: AnswerLine) -> None:
         self._answer_line = answer_line
@@ -57,6 +58,7 @@ class Batches:
         self.held = False
         self.done: int | None = None
         self.cut = self.unreadable = False
+        self.failing: int | None = None
         self._files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self._batches: dict[str, _Batch] = {}
 

@@ -8,7 +8,8 @@ own, without a key:
   DELETE ends it
 - PUT /stand-in/batches: {"held": true} keeps batches in progress, false lets them go; with {"done": N} they
   expire, or are cancelled, after N of their requests; with {"cut": true} the connection is dropped once a
-  batch is made; with {"unreadable": true} contents are answered with 500; DELETE forgets all
+  batch is made, with {"failing": 502} whoever made a batch or a file is told that; with {"unreadable": true}
+  contents are answered with 500; DELETE forgets all
 - PUT /stand-in/key: {"key": "sk-…"}: from now on the only key that is accepted, as after a rotation
 """
 
@@ -116,7 +117,10 @@ class StandIn:
         else:
             if self._batches.cut and (asked.method, asked.path) == ("POST", "/batches"):
                 raise CutError
-            if isinstance(answer, bytes) and self._batches.unreadable:
+            makes = asked.method == "POST" and asked.path in ("/files", "/batches")
+            if makes and self._batches.failing is not None:
+                await reply.failure(self._batches.failing, None)
+            elif isinstance(answer, bytes) and self._batches.unreadable:
                 await reply.error(500, "The content cannot be read.")
             elif isinstance(answer, bytes):
                 await reply.bytes(200, answer, [(b"content-type", b"application/octet-stream")])
@@ -194,7 +198,7 @@ class StandIn:
                 case "PUT", "/stand-in/batches":
                     told = orjson.loads(body)
                     self._batches.held, self._batches.done = bool(told["held"]), told.get("done")
-                    self._batches.cut = bool(told.get("cut"))
+                    self._batches.cut, self._batches.failing = bool(told.get("cut")), told.get("failing")
                     self._batches.unreadable = bool(told.get("unreadable"))
                 case "DELETE", "/stand-in/batches":
                     self._batches.reset()

@@ -189,7 +189,6 @@ def stand_in(_stand_in_process: StandIn) -> StandIn:
 def environment(aws: Aws, valkey_port: int, openai_base_url: str, knowledge_queue_url: str) -> dict[str, str]:
     """What a container of the gateway is given."""
     return {
-        "GATEWAY_ENVIRONMENT": "staging",
         "GATEWAY_REGION": REGION,
         "GATEWAY_SERVICE": "gateway-test",
         "GATEWAY_HOST": "127.0.0.1",

@@ -78,6 +78,8 @@ WRONG = [
     ("/chat/completions", {"n": 10**30}, "n"),
     ("/chat/completions", {"max_tokens": -(10**30)}, "max_tokens"),
     ("/chat/completions", {"logprobs": "yes"}, "logprobs"),
+    ("/chat/completions", {"service_tier": ["flex"]}, "service_tier"),
+    ("/responses", {"service_tier": {"flex": 1}}, "service_tier"),
     ("/responses", {"input": [{"role": "user", "content": [{"text": "x"}]}]}, "input[0].content[0].type"),
     ("/responses", {"max_output_tokens": 1.5}, "max_output_tokens"),
     ("/responses", {"stream": 1}, "stream"),

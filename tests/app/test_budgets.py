@@ -24,6 +24,7 @@ from tests.app.accounts import (
     statuses,
 )
 from tests.app.conftest import Aws, Gateway, StandIn, StartGateway
+from tests.app.test_passthrough import Upstream
 from tests.servers import ValkeyServer, until
 
 MESSAGES: Any = [{"role": "user", "content": "tell me"}]
@@ -217,6 +218,44 @@ async def test_what_the_upstream_refuses_or_never_gets_costs_nothing(
         until(lambda: account.held_by(valkey) == 0)
     assert account.budgets(valkey)["b:o"] == (0, 0)
     assert account.records() == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [408, 409, 504])
+async def test_what_leaves_open_whether_the_work_was_done_is_charged_as_far_as_it_can_be_told(
+    replicas: list[str], aws: Aws, stand_in: StandIn, valkey: ValkeyServer, status: int, stream: bool
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=10**6))
+    stand_in.behave(status=status, delay_ms=100)
+    request = body(stream=stream)
+    reply = (await post_all(replicas[:1], account.key, [request]))[0]
+    assert (reply.status, stand_in.calls()["total"]) == (status, 1)
+    (record,) = account.recorded(1).values()
+    assert (record["outcome"], record["estimated"]) == ("broken_off", True)
+    assert record["prompt_tokens"] > 0
+    assert record["completion_tokens"] > 0 or stream
+    assert 0 < record["micro_usd"] <= reserved_for(request)
+    assert account.budgets(valkey)["b:o"] == (record["micro_usd"], 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_charged"), [(504, "upstream_malformed", True), (502, "upstream_failed", False)]
+)
+async def test_a_failure_that_something_on_the_way_tells_is_charged_by_its_status(
+    start_gateway: StartGateway, aws: Aws, status: int, code: str, is_charged: bool
+) -> None:
+    upstream = Upstream()
+    upstream.status, upstream.answer = status, b"<html>Gateway Time-out</html>"
+    upstream.headers = {"content-type": "text/html"}
+    account = Account(aws, Limits(spend_limit_micro_usd=10**6))
+    try:
+        with start_gateway(GATEWAY_OPENAI_BASE_URL=upstream.url) as gateway:
+            reply = (await post_all([gateway.url], account.key, [body()]))[0]
+    finally:
+        upstream.close()
+    assert (reply.status, reply.code) == (502, code)
+    # Its gateway has stopped, so whatever there is was recorded.
+    assert [record["estimated"] for record in account.records().values()] == [True] * is_charged
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from app import identity, remembered
+from app.admission.plan import Scopes
 from app.errors import ApiError
-from app.identity import Identity, bearer_token
+from app.identity import Caller, Identity, bearer_token
 from app.keys import KeyRecord, hash_key, new_key
 from app.limits import NO_LIMITS, Limits
 from app.owners import Owners
@@ -55,6 +56,16 @@ class Clock:
 
     def time(self) -> float:
         return self.now
+
+
+def test_no_spelling_of_a_model_goes_around_its_limits() -> None:
+    limits = (("gpt-4o", Limits(requests_per_minute=1)), ("Mine", Limits(requests_per_minute=2)))
+    scopes = Scopes("key_1", NO_LIMITS, "proj_1", NO_LIMITS, limits, "org-1", NO_LIMITS)
+    caller = Caller("key_1", "org-1", "proj_1", scopes)
+    for spelled in ("gpt-4o", "GPT-4o", "gPt-4O"):
+        assert caller.plan(spelled) is caller.plan("gpt-4o")
+        assert [rate.limit for rate in caller.plan(spelled, "mine").rates] == [1, 2]
+    assert caller.plan("gpt-4o-mini").rates == ()
 
 
 @pytest.fixture

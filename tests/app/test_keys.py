@@ -63,5 +63,5 @@ def test_issuing_writes_the_project_once_and_keeps_what_it_is(aws: Aws) -> None:
     item = client.get_item(TableName=TABLE, Key=key_address(hash_key(PEPPER, key)))["Item"]
     stored = parse_key_item(item)
     assert (stored.organization_id, stored.project_id) == (ORGANIZATION, "proj_kept")
-    assert (stored.status, stored.requests_per_minute) == ("active", 5)
+    assert (stored.status, stored.limits.requests_per_minute) == ("active", 5)
     assert stored.redacted == f"sk-…{key[-4:]}"

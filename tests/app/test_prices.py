@@ -1,5 +1,6 @@
 """Prices: the package's to the last pico-dollar, bounds that hold, and the operator's own."""
 
+import json
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from types import SimpleNamespace
@@ -97,6 +98,7 @@ def test_the_longest_answer_is_that_of_the_longest_beginning() -> None:
     assert max_answer_tokens("gpt-5.2-pro") == 128_000
     assert max_answer_tokens("ft:gpt-4o-mini:org::id") == 16_384
     assert max_answer_tokens("text-embedding-3-small") is None
+    assert max_answer_tokens("FT:GPT-4o-mini:org::id") == 16_384
 
 
 def test_moderation_is_free_and_not_unknown() -> None:
@@ -104,6 +106,15 @@ def test_moderation_is_free_and_not_unknown() -> None:
         price = PRICES.price(model)
         assert price is not None
         assert price.bound(10**6, 0) == 0
+
+
+def test_no_spelling_of_a_model_goes_around_its_price() -> None:
+    own = {"gpt-4o-mini": {"input": "1.5", "output": 3}, "Mine": {"input": 1, "output": 1}}
+    prices = Prices(parse_prices(json.dumps(own)))
+    assert prices.price("GPT-4o-Mini") == prices.price("gpt-4o-mini")
+    assert prices.price("mine") is prices.price("MINE") is not None
+    assert prices.price("GPT-4O") == PRICES.price("gpt-4o")
+    assert prices.price("Omni-Moderation-latest") == prices.price("omni-moderation-latest")
 
 
 def test_own_prices_come_first() -> None:

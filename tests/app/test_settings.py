@@ -39,7 +39,6 @@ def test_no_variable_has_a_silent_default(good: pytest.MonkeyPatch, name: str) -
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("GATEWAY_ENVIRONMENT", "dev"),
         ("GATEWAY_REGION", "nowhere"),
         ("GATEWAY_PORT", "99999"),
         ("GATEWAY_PORT", "http"),

@@ -44,7 +44,7 @@ def test_the_printed_key_is_known_by_its_hash_only(
     address = keys.key_address(keys.hash_key(PEPPER, key))
     [item] = [item for item in items if item["pk"] == address["pk"]]
     record = keys.parse_key_item(item)
-    assert (record.project_id, record.requests_per_minute, record.status) == ("proj_web", 7, "active")
+    assert (record.project_id, record.limits.requests_per_minute, record.status) == ("proj_web", 7, "active")
 
 
 def test_a_second_key_of_a_project_keeps_the_project(outputs: dict[str, str]) -> None:

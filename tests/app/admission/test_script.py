@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 )
 
 from app.admission.plan import Plan, Scopes, costs, plan
-from app.admission.script import SCRIPT, Terms, keys, reserve, reserve_arguments, verdict
+from app.admission.script import SCRIPT, Terms, keys, of_request, reserve, verdict
 from app.limits import NO_LIMITS, Limits
+from app.valkey import Argument
 from tests.app.admission.twin import Twin
 from tests.app.conftest import open_valkey
 from tests.servers import ValkeyServer
@@ -44,6 +45,10 @@ PLANS = [
 LEASE_MS = 10_000
 MONTH = 2026 * 12 + 10
 LAST_HOUR = 1_796_079_600_000  # 2026-11-30 23:00:00 UTC
+
+
+def reserve_arguments(request_id: str, terms: Terms) -> tuple[Argument, ...]:
+    return (*of_request(request_id, terms), *terms.plan.arguments)
 
 
 class Memory:

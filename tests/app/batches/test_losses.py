@@ -12,7 +12,7 @@ from app.batches.watch import TURN
 from app.limits import Limits
 from tests.app.accounts import Account, valkey_client
 from tests.app.batches.inputs import begun, made, price_of, requests
-from tests.app.conftest import TABLE, Aws, Gateway, StandIn, StartGateway
+from tests.app.conftest import OPENAI_KEY, TABLE, Aws, Gateway, StandIn, StartGateway
 from tests.servers import Relay, ValkeyServer, until
 
 
@@ -97,25 +97,9 @@ def test_when_the_replica_that_made_it_is_killed_another_settles_it_unasked(
     assert account.held_by(valkey) == 0
 
 
-@pytest.mark.parametrize("is_made", [True, False])
-def test_a_batch_whose_making_broke_off_stays_held_and_is_found_or_given_back(
-    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer, is_made: bool
-) -> None:
-    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
-    client = gateway.sdk(key=account.key, max_retries=2)
-    file = client.files.create(file=("input.jsonl", requests(2)), purpose="batch")
-    held.control("PUT", "/batches", {"held": True, "cut": True})
-    with pytest.raises(openai.InternalServerError) as doubt:
-        made(client, file.id, metadata={"mine": "yes"})
-    assert doubt.value.code == "batch_in_doubt"
-    holds = account.budgets(valkey)["b:o"]
-    assert holds[1] > 0
-    assert list(client.batches.list()) == []
-    if not is_made:
-        held.control("DELETE", "/batches")
-    held.control("PUT", "/batches", {"held": True})
-    next_turn(valkey)
-    (item,) = open_items(account)
+def minutes_pass(item: dict[str, Any], aws: Aws, server: ValkeyServer) -> None:
+    """An open batch is so old that it is looked for."""
+    next_turn(server)
     long_ago = int(item["created_at"]["N"]) - 300
     aws.client("dynamodb").update_item(
         TableName=TABLE,
@@ -123,7 +107,35 @@ def test_a_batch_whose_making_broke_off_stays_held_and_is_found_or_given_back(
         UpdateExpression="SET created_at = :at",
         ExpressionAttributeValues={":at": {"N": str(long_ago)}},
     )
-    next_turn(valkey)
+    next_turn(server)
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+@pytest.mark.parametrize("failure", [{"cut": True}, {"failing": 502}, {"failing": 504}, {"failing": 409}])
+def test_a_batch_whose_making_failed_on_its_way_is_asked_for_once_and_found_or_given_back(
+    gateway: Gateway,
+    aws: Aws,
+    held: StandIn,
+    valkey: ValkeyServer,
+    failure: dict[str, Any],
+    is_made: bool,
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key, max_retries=2)
+    file = client.files.create(file=("input.jsonl", requests(2)), purpose="batch")
+    held.control("PUT", "/batches", {"held": True, **failure})
+    with pytest.raises(openai.InternalServerError) as doubt:
+        made(client, file.id, metadata={"mine": "yes"})
+    assert doubt.value.code == "batch_in_doubt"
+    assert held.calls()["endpoints"]["POST /v1/batches"] == 1
+    holds = account.budgets(valkey)["b:o"]
+    assert holds[1] > 0
+    assert list(client.batches.list()) == []
+    if not is_made:
+        held.control("DELETE", "/batches")
+    held.control("PUT", "/batches", {"held": True})
+    (item,) = open_items(account)
+    minutes_pass(item, aws, valkey)
     if is_made:
         until(lambda: list(client.batches.list()), 10.0)
         (batch,) = client.batches.list()
@@ -132,6 +144,36 @@ def test_a_batch_whose_making_broke_off_stays_held_and_is_found_or_given_back(
     else:
         until(lambda: not open_items(account), 10.0)
         until(lambda: account.budgets(valkey)["b:o"] == (0, 0))
+
+
+def test_of_two_batches_with_one_mark_one_is_kept_and_the_other_cancelled(
+    gateway: Gateway, aws: Aws, held: StandIn, valkey: ValkeyServer
+) -> None:
+    account = Account(aws, Limits(spend_limit_micro_usd=1_000_000))
+    client = gateway.sdk(key=account.key)
+    file = client.files.create(file=("input.jsonl", requests(2)), purpose="batch")
+    held.control("PUT", "/batches", {"held": True, "failing": 502})
+    with pytest.raises(openai.InternalServerError):
+        made(client, file.id)
+    held.control("PUT", "/batches", {"held": True})
+    direct = openai.OpenAI(base_url=f"{held.url}/v1", api_key=OPENAI_KEY)
+    (first,) = direct.batches.list()
+    second = made(direct, file.id, metadata=first.metadata)
+    (item,) = open_items(account)
+    minutes_pass(item, aws, valkey)
+    until(lambda: list(client.batches.list()), 10.0)
+    assert [one.id for one in client.batches.list()] == [first.id]
+    assert {one.id: one.status for one in direct.batches.list()} == {
+        first.id: "in_progress",
+        second.id: "cancelled",
+    }
+
+
+def test_an_upload_that_failed_on_its_way_is_not_made_again(gateway: Gateway, held: StandIn) -> None:
+    held.control("PUT", "/batches", {"held": True, "failing": 502})
+    with pytest.raises(openai.InternalServerError):
+        gateway.sdk().files.create(file=("input.jsonl", requests(2)), purpose="batch")
+    assert held.calls()["endpoints"] == {"POST /v1/files": 1}
 
 
 def test_one_that_nobody_settles_is_charged_in_full_when_its_time_is_over(

@@ -30,6 +30,13 @@ def refusal(body: bytes) -> ApiError:
     return refused.value
 
 
+@pytest.mark.parametrize(("audio", "is_kept"), [(None, False), ({"id": "audio_1"}, True)])
+def test_what_the_model_said_is_kept_by_one_account(audio: dict[str, Any] | None, is_kept: bool) -> None:
+    spoken = {"role": "assistant", "audio": audio}
+    body = json.dumps({**GOOD, "messages": [*GOOD["messages"], spoken]}).encode()
+    assert CHAT_COMPLETIONS.is_kept(CHAT_COMPLETIONS.parse(body)) == is_kept
+
+
 def test_the_body_is_kept_byte_for_byte() -> None:
     body = (
         b' {"model" : "gpt-4o-mini", "top_p":0.50,"messages":[{"role":"user","content":"\\u00e9"}],"x":{}} '

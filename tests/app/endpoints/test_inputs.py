@@ -181,6 +181,8 @@ def test_an_image_has_a_constant_wherever_it_is(endpoint: Endpoint, change: dict
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, None),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, None),
         ({"input": [{"type": "reasoning", "encrypted_content": "abc", "summary": []}]}, None),
+        ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, None),
+        ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, None),
         ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools[1]"),
         ({"tools": [{"type": "something_new"}]}, "tools[0]"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
@@ -192,6 +194,39 @@ def test_texts_from_elsewhere_and_work_upstream_are_told(
     request = parsed(RESPONSES, **change)
     assert request.prompt_bound_tokens is None
     assert request.unbounded_param == unbounded_param
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"},
+        {"id": "msg_1", "role": "assistant", "content": "x"},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "shell_call_output", "id": "so_1", "call_id": "c", "output": []},
+        {"type": "reasoning", "summary": []},
+    ],
+)
+def test_items_that_bring_their_content_have_a_bound(item: dict[str, Any]) -> None:
+    assert parsed(RESPONSES, input=[USER, item]).prompt_bound_tokens
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "change", "is_kept"),
+    [
+        (RESPONSES, {}, True),
+        (RESPONSES, {"store": None}, True),
+        (RESPONSES, {"store": False}, False),
+        (RESPONSES, {"store": False, "prompt": {"id": "pmpt_1"}}, True),
+        (RESPONSES, {"store": False, "tools": [{"type": "file_search"}]}, True),
+        (RESPONSES, {"store": False, "tools": [{"type": "function"}]}, False),
+        (RESPONSES, {"store": False, "input": [{"type": "reasoning", "encrypted_content": "x"}]}, True),
+        (EMBEDDINGS, {}, False),
+    ],
+)
+def test_what_one_account_keeps_or_can_read_is_told(
+    endpoint: Endpoint, change: dict[str, Any], is_kept: bool
+) -> None:
+    assert endpoint.is_kept(parsed(endpoint, **change)) == is_kept
 
 
 def test_tools_of_the_caller_have_a_bound() -> None:

@@ -66,6 +66,14 @@ def test_a_project_has_aliases_of_its_own_before_the_stacks() -> None:
     assert chosen("best", a_caller(model_aliases={"fast": "gpt-4.1-nano"})) == ("gpt-5", "gpt-4.1", "gpt-4o")
 
 
+@pytest.mark.parametrize("tier", [["flex"], {"flex": 1}, 5, "nonsense"])
+def test_a_service_tier_that_is_none_is_left_to_the_upstream(tier: object) -> None:
+    body = {"input": "x", "model": "vectors", "service_tier": tier}
+    request = EMBEDDINGS.parse(json.dumps(body).encode())
+    governed = a_caller(Limits(spend_limit_micro_usd=1))
+    assert the_models().choose(request, governed).model == "text-embedding-3-small"
+
+
 def test_a_model_may_have_others_that_stand_in_for_it() -> None:
     assert chosen("gpt-4o") == ("gpt-4o", "gpt-4.1")
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
 
 from tests.app.conftest import OPENAI_KEY, Aws, Gateway, StandIn, StartGateway
-from tests.app.test_failures import ask, code, ready, seconds
+from tests.app.test_failures import MODEL, ask, code, ready, seconds
 from tests.servers import running, until
 
 SECOND_KEY = "sk-second-0123456789abcdef"
@@ -176,3 +177,39 @@ def test_the_fastest_deployment_is_asked_and_another_when_it_has_become_slow(
         stand_in.behave()
         second.behave(delay_ms=150)
         until(lambda: asked(5) == (5, 0), 30.0, "the change of the fastest")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_stored_or_rests_on_it_is_asked_of_the_first_that_keeps_it(
+    two: Gateway, stand_in: StandIn, second: StandIn, stream: bool
+) -> None:
+    client = two.sdk()
+
+    def respond(**fields: Any) -> str:
+        answer: Any = client.responses.create(model=MODEL, input="x", stream=stream, **fields)
+        if stream:
+            answer = next(event.response for event in answer if event.type == "response.completed")
+        return str(answer.id)
+
+    response_id = None
+    for _ in range(10):
+        response_id = respond(previous_response_id=response_id)
+    assert (stand_in.calls()["total"], second.calls()["total"]) == (10, 0)
+    for _ in range(10):
+        respond(store=False, previous_response_id=response_id)
+    assert (stand_in.calls()["total"], second.calls()["total"]) == (20, 0)
+    for _ in range(10):
+        respond(store=False)
+    assert second.calls()["total"] > 0, "what keeps nothing is shared by weight"
+
+
+def test_one_that_keeps_is_not_replaced_when_it_fails(
+    two: Gateway, stand_in: StandIn, second: StandIn
+) -> None:
+    stand_in.behave(times=1, status=500)
+    assert two.sdk().responses.create(model=MODEL, input="x").output_text
+    assert stand_in.calls()["total"] == 2, "it is asked again"
+    stand_in.behave(status=500)
+    with pytest.raises(openai.InternalServerError):
+        two.sdk().responses.create(model=MODEL, input="x")
+    assert second.calls()["total"] == 0

@@ -4,9 +4,11 @@ import email.utils
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.upstream import retries
-from app.upstream.retries import RetryBudget, is_retried, told_wait_s, wait_s
+from app.upstream.retries import RetryBudget, is_retried, may_be_charged, told_wait_s, wait_s
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
@@ -15,10 +17,30 @@ def test_refusals_for_the_rate_and_failures_are_retried(status: int) -> None:
     assert not is_retried(status, {"x-should-retry": "false"})
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 422, 504])
-def test_what_may_have_been_charged_or_will_not_change_is_not_retried(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_what_will_not_change_is_not_retried_unless_the_upstream_says_so(status: int) -> None:
     assert not is_retried(status, {})
     assert is_retried(status, {"x-should-retry": "true"})
+
+
+@pytest.mark.parametrize("status", [408, 409, 504, 520, 524])
+def test_what_may_have_been_charged_is_not_retried_whatever_the_upstream_says(status: int) -> None:
+    assert may_be_charged(status)
+    assert not is_retried(status, {})
+    assert not is_retried(status, {"x-should-retry": "true"})
+
+
+@given(st.integers(200, 599))
+def test_nothing_is_retried_that_may_be_charged(status: int) -> None:
+    assert not (may_be_charged(status) and is_retried(status, {"x-should-retry": "true"}))
+    assert may_be_charged(status) or status >= 400
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504])
+def test_what_must_not_be_done_twice_is_not_retried_once_it_may_have_been_done(status: int) -> None:
+    for headers in ({}, {"x-should-retry": "true"}):
+        assert not is_retried(status, headers, once=True)
+    assert is_retried(429, {}, once=True)
 
 
 @pytest.mark.parametrize(
