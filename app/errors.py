@@ -1,4 +1,5 @@
-"""Every refusal of the gateway: status, OpenAI's error object, and the remedy, in one place.
+"""Refusals of the gateway: status, OpenAI's error object, and the remedy; those of limits and budgets are in
+`admission/errors.py`.
 
 The statuses, types and codes are OpenAI's where OpenAI has one for the case, so that its SDK raises the
 exception a program already handles.
@@ -198,96 +199,6 @@ def mismatched_scope(header: str, code: str) -> ApiError:
     return error
 
 
-def _wait(wait_ms: int) -> tuple[Header, ...]:
-    # Told in both headers: whole seconds are the standard's, the SDK prefers the exact milliseconds.
-    return (
-        (b"retry-after", str(max(1, -(-wait_ms // 1000))).encode()),
-        (b"retry-after-ms", str(wait_ms).encode()),
-    )
-
-
-def too_many(what: str, limit: int, per: str, scope: str, wait_ms: int) -> ApiError:
-    """what: requests or tokens; per: minute or day; scope: whom the limit is for."""
-    return ApiError(
-        429,
-        f"Rate limit reached: {limit} {what} per {per} for {scope}. Try again in {wait_ms} ms.",
-        kind=what,
-        code="rate_limit_exceeded",
-        headers=_wait(wait_ms),
-    )
-
-
-def too_large_for_limit(limit: int, per: str, scope: str, tokens: int) -> ApiError:
-    return ApiError(
-        429,
-        f"The request may use {tokens} tokens, more than the limit of {limit} tokens per {per} for {scope} "
-        "ever lets through. Send a shorter prompt or a smaller max_completion_tokens.",
-        kind="tokens",
-        code="rate_limit_exceeded",
-        headers=(DO_NOT_RETRY,),
-    )
-
-
-def too_many_at_once(most: int, scope: str, wait_ms: int) -> ApiError:
-    return ApiError(
-        429,
-        f"Rate limit reached: {most} requests at the same time for {scope}. Try again when one has ended.",
-        kind="requests",
-        code="rate_limit_exceeded",
-        headers=(*_wait(wait_ms), DO_RETRY),
-    )
-
-
-def budget_spent(owner: str, owner_id: str, limit: int, asked: int, until: str, wait_s: int) -> ApiError:
-    """Amounts in micro-dollars; until: the day the next month begins."""
-    return ApiError(
-        429,
-        f"The {owner} {owner_id} has a spend limit of ${limit / 1e6:.2f} a month, and what is left of it "
-        f"does not cover this request, which may cost up to ${asked / 1e6:.6f}. The limit starts anew on "
-        f"{until} (UTC). Raise the limit, or send a smaller max_completion_tokens.",
-        kind="insufficient_quota",
-        code=f"{owner}_spend_limit_exceeded",
-        headers=((b"retry-after", str(wait_s).encode()), DO_NOT_RETRY),
-    )
-
-
-def budget_reserved(owner: str, owner_id: str, limit: int, wait_ms: int) -> ApiError:
-    return ApiError(
-        429,
-        f"What is left of the spend limit of ${limit / 1e6:.2f} a month of the {owner} {owner_id} is "
-        "reserved by requests that are running. Try again when one has ended.",
-        kind="insufficient_quota",
-        code=f"{owner}_spend_limit_exceeded",
-        headers=(*_wait(wait_ms), DO_RETRY),
-    )
-
-
-def budget_unavailable() -> ApiError:
-    return _unavailable(
-        "What is left of the spend limit cannot be told at the moment. Try again shortly.",
-        "budget_unavailable",
-        retry_after_s=1,
-    )
-
-
-def unpriced_model(model: str) -> ApiError:
-    return invalid_request(
-        f"The model {model[:256]!r} has no known price, so a spend limit cannot be kept with it. Use another "
-        "model, or ask the gateway's operator to set a price for it.",
-        param="model",
-        code="model_not_priced",
-    )
-
-
-def unbounded_cost(param: str) -> ApiError:
-    what, remedy = ("this model", "Use another one.") if param == "model" else (param, "Leave it out.")
-    return invalid_request(
-        f"What {what} may cost has no bound, so a spend limit cannot be kept with it. {remedy}",
-        param=param,
-        code="unbounded_cost",
-    )
-
-
 def not_found(what: str, item_id: object, param: str, remedy: str) -> ApiError:
     """Of what is kept for a project; another's is told of as nobody's."""
     return invalid_request(
@@ -326,7 +237,7 @@ def no_conversation(conversation: object) -> ApiError:
 
 
 def batches_unavailable() -> ApiError:
-    return _unavailable(
+    return unavailable(
         "Files and batches cannot be kept account of at the moment. Try again shortly.",
         "batches_unavailable",
         retry_after_s=1,
@@ -334,7 +245,7 @@ def batches_unavailable() -> ApiError:
 
 
 def batch_in_doubt() -> ApiError:
-    error = _unavailable(
+    error = unavailable(
         "Whether the batch was made cannot be told at the moment. If it was, it is among the listed ones "
         "within five minutes.",
         "batch_in_doubt",
@@ -358,7 +269,7 @@ def not_in_cache() -> ApiError:
 
 
 def cache_unavailable() -> ApiError:
-    return _unavailable(
+    return unavailable(
         "The cache cannot be reached at the moment, so nothing was invalidated. Try again shortly.",
         "cache_unavailable",
         retry_after_s=1,
@@ -366,17 +277,17 @@ def cache_unavailable() -> ApiError:
 
 
 def busy() -> ApiError:
-    return _unavailable("The gateway is at its capacity. Try again shortly.", "overloaded", retry_after_s=1)
+    return unavailable("The gateway is at its capacity. Try again shortly.", "overloaded", retry_after_s=1)
 
 
 def stopping() -> ApiError:
-    return _unavailable(
+    return unavailable(
         "This replica of the gateway is stopping. Try again.", "shutting_down", retry_after_s=1
     )
 
 
 def keys_unavailable() -> ApiError:
-    return _unavailable(
+    return unavailable(
         "API keys cannot be checked at the moment. Try again shortly.",
         "key_store_unavailable",
         retry_after_s=1,
@@ -384,7 +295,7 @@ def keys_unavailable() -> ApiError:
 
 
 def no_openai_key() -> ApiError:
-    error = _unavailable(
+    error = unavailable(
         "The gateway has no OpenAI API key yet. Its operator sets one with "
         "`python -m infra.seed --stack STACK`; it is used within a minute, without a restart.",
         "upstream_key_missing",
@@ -395,7 +306,7 @@ def no_openai_key() -> ApiError:
 
 
 def openai_key_refused() -> ApiError:
-    error = _unavailable(
+    error = unavailable(
         "The upstream refused the gateway's own API key. Its operator replaces it with "
         "`python -m infra.seed --stack STACK`; it is used within a minute, without a restart.",
         "upstream_key_refused",
@@ -441,7 +352,7 @@ def internal(request_id: str) -> ApiError:
     )
 
 
-def _unavailable(message: str, code: str, retry_after_s: int) -> ApiError:
+def unavailable(message: str, code: str, retry_after_s: int) -> ApiError:
     return ApiError(
         503,
         message,

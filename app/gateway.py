@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
-from urllib.parse import quote
 
 import aiohttp
 
@@ -41,7 +40,6 @@ from app.exchange import Exchange
 from app.identity import Caller, Identity
 from app.kept import Ownership
 from app.models.choice import Models
-from app.models.listing import described, listing
 from app.outlet import Outlet
 from app.pings import Pings
 from app.retention import unstored
@@ -106,32 +104,6 @@ async def invalidate(exchange: Exchange, steps: Steps) -> None:
     await exchange.answer_json(
         200, {"object": "cache.invalidation", "namespace": named.namespace, "tags": named.tags}
     )
-
-
-async def list_models(exchange: Exchange, steps: Steps) -> None:
-    """GET /v1/models. Raises ApiError, ClientGoneError."""
-    caller = await identify(exchange, steps)
-    await exchange.read_body(0)
-    with exchange.while_client_stays():
-        answer = await free(exchange, steps, caller, "/models")
-        aliases, permissions = steps.models.aliases(caller), caller.settings.model_permissions
-        if answer.status == 200 and (aliases or permissions is not None):
-            await exchange.answer_json(200, listing(answer.value, aliases, permissions))
-        else:
-            await pass_on(exchange, answer)
-
-
-async def retrieve_model(exchange: Exchange, steps: Steps, model: str) -> None:
-    """GET /v1/models/{model}. Raises ApiError, ClientGoneError."""
-    exchange.record.model = model[:256]
-    caller = await identify(exchange, steps)
-    await exchange.read_body(0)
-    with exchange.while_client_stays():
-        steps.models.check(model, caller)
-        if model in steps.models.aliases(caller):
-            await exchange.answer_json(200, described(model))
-        else:
-            await pass_on(exchange, await free(exchange, steps, caller, "/models/" + quote(model, safe=":")))
 
 
 async def free(

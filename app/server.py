@@ -38,6 +38,7 @@ from app.ledger import Ledger
 from app.ledger_table import LedgerTable
 from app.lifecycle import Closing, Lifecycle, StopPlan
 from app.metrics import InFlightMetric
+from app.models import calls as models
 from app.models.alias import parse_aliases
 from app.models.choice import Models
 from app.models.latency import Latencies
@@ -217,10 +218,10 @@ class Application:
             return gateway.invalidate(exchange, steps)
         if path == "/v1/models":
             _require("GET", method, path)
-            return gateway.list_models(exchange, steps)
+            return models.list_(exchange, steps)
         if path.startswith(_MODEL) and len(path) > len(_MODEL):
             _require("GET", method, path)
-            return gateway.retrieve_model(exchange, steps, path.removeprefix(_MODEL))
+            return models.retrieve(exchange, steps, path.removeprefix(_MODEL))
         if path.startswith(calls.PREFIXES):
             return calls.handle(exchange, _opened(self._batches), scope)
         if path.startswith(administration.PREFIXES):

@@ -10,6 +10,7 @@ import time
 from app import errors
 from app.admission import chained, refusals, script
 from app.admission.charge import Bounds, bounds, estimate
+from app.admission.errors import budget_unavailable, unbounded_cost, unpriced_model
 from app.admission.hold import Hold
 from app.admission.outstanding import Outstanding
 from app.admission.plan import Plan
@@ -182,7 +183,7 @@ class Admission:
         # Only its answer may be lost; then it is given back as soon as Valkey answers again.
         if plan.has_budget and hold.request is not None:
             self._release(hold)
-            raise errors.budget_unavailable()
+            raise budget_unavailable()
         self._is_local = True
         hold.limiter = "local"
         rates = [rate for rate in plan.rates if rate.what == "requests" and rate.per == "minute"]
@@ -238,7 +239,7 @@ def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bo
         return 0
     if plan.has_budget:
         if price is None:
-            raise errors.unpriced_model(request.model)
+            raise unpriced_model(request.model)
         if request.unbounded_param is not None:
-            raise errors.unbounded_cost(request.unbounded_param)
+            raise unbounded_cost(request.unbounded_param)
     return price.bound(most.prompt_tokens, most.answer_tokens) if price is not None else 0

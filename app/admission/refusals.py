@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app import errors
+from app.admission import errors
 from app.admission.plan import Plan, RateLimit
 from app.admission.rates import rate_headers
 from app.admission.script import NEVER, Terms, Verdict

@@ -13,6 +13,7 @@ import orjson
 
 from app import errors
 from app.admission.charge import bounds
+from app.admission.errors import unbounded_cost, unpriced_model
 from app.body import json_object
 from app.caps import check_input, within
 from app.endpoints import ENDPOINTS, ApiRequest, Endpoint
@@ -176,9 +177,9 @@ class _Reading:
         price = self._price
         if self._caller.plan(request.model).has_budget:
             if price is None:
-                raise errors.unpriced_model(request.model)
+                raise unpriced_model(request.model)
             if request.unbounded_param is not None:
-                raise errors.unbounded_cost(request.unbounded_param)
+                raise unbounded_cost(request.unbounded_param)
         most = bounds(request, price)
         added = [most.prompt_tokens, most.answer_tokens, 0, 0]
         if price is not None:
