@@ -14,6 +14,7 @@ from app.cache.slot import Slot
 from app.caps import NO_CAPS
 from app.endpoints import CHAT_COMPLETIONS
 from app.exchange import Exchange
+from app.kept import KeptIds, Ownership
 from app.outlet import Outlet
 from tests.app.conftest import StandIn
 from tests.app.test_batching import batching
@@ -100,7 +101,8 @@ async def test_a_slow_leader_is_told_of_a_failure_within_the_stream_after_all_th
     assert follower
     following = asyncio.create_task(everything(follower))
     async with batching(stand_in) as (_, upstream), asyncio.timeout(10):
-        steps = SimpleNamespace(upstream=upstream, ping_interval_s=10.0)
+        ownership = Ownership(KeptIds("a pepper"), cast(Any, None))
+        steps = SimpleNamespace(upstream=upstream, ownership=ownership, ping_interval_s=10.0)
         hold = SimpleNamespace(caller=SimpleNamespace(settings=SimpleNamespace(caps=NO_CAPS)))
         leading = asyncio.create_task(
             gateway._stream(client.exchange, cast(Any, steps), request, flight, cast(Any, hold))
