@@ -133,7 +133,9 @@ def request_too_slow(limit_s: float) -> ApiError:
 
 def unknown_url(method: str, path: str) -> ApiError:
     return invalid_request(
-        f"There is nothing at {method} {path[:200]}. Check the path and the base URL, which ends in /v1.",
+        f"There is nothing at {method} {path[:200]}. Below /v1, the base URL, the gateway serves "
+        "chat/completions, completions, responses, embeddings, moderations, models, files, batches and "
+        "organization.",
         code="unknown_url",
         status=404,
     )

@@ -96,11 +96,16 @@ def admit_owner(
 def seed_openai(session: boto3.Session, arn: str, key: str) -> None:
     """Set the OpenAI key, or the JSON list of deployments that stands in its place (`app/secret_values.py`).
 
-    The gateway takes up a new one without a restart. Raises SeedError for what is neither.
+    The gateway takes up a new one without a restart. Raises SeedError for what is neither, and for a key of
+    the gateway's own, which a program that calls it has in the same variable.
     """
     value = _deployments(key) if key.startswith("[") else key
     if not value or any(character.isspace() for character in value):
         raise SeedError("the OpenAI key is empty or holds white space; copy it again from OpenAI's settings")
+    if any(own in value for own in OWN_KEYS):
+        raise SeedError(
+            "this is a key of the gateway, not OpenAI's; set OPENAI_API_KEY to the one from OpenAI's settings"
+        )
     session.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=value)
 
 

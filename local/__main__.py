@@ -12,7 +12,7 @@ from infra.config import ConfigError, Problem, load_file, stacks
 from local.commands.down import down
 from local.commands.logs import logs
 from local.commands.status import status
-from local.commands.up import REFUSED, up, upstream_of
+from local.commands.up import REFUSED, UPSTREAM_KEY, up, upstream_of
 from local.face import Face
 from local.hint import FOLDER
 from local.state import ENGINES, MOCKS, StackFolder, UpRequest
@@ -37,12 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _up(folder: StackFolder, face: Face, given: argparse.Namespace) -> int:
+    overrides: dict[str, str] = {}
     try:
         upstream, config = upstream_of(given.upstream, dict(given.config))
+        overrides = {**config, **({UPSTREAM_KEY: upstream} if upstream else {})}
         # A config that is refused is refused here, before anything starts.
-        load_file(folder.stack, {**config, **({"openai_base_url": upstream} if upstream else {})})
+        load_file(folder.stack, overrides)
     except ConfigError as error:
-        problems = [_mended_here(problem, dict(given.config)) for problem in error.problems]
+        problems = [_mended_here(problem, overrides) for problem in error.problems]
         face.fail(str(ConfigError(error.stack, problems)))
         return REFUSED
     except ValueError as error:
@@ -56,7 +58,12 @@ def _mended_here(problem: Problem, overrides: Mapping[str, str]) -> Problem:
     if problem.key not in overrides:
         return problem
     verb, key, *rest = shlex.split(problem.command)[2:]
-    mended = f"--config {shlex.quote(f'{key}={rest[0]}')}" if verb == "set" else f"leave out --config {key}"
+    if verb != "set":
+        mended = f"leave out --config {key}"
+    elif key == UPSTREAM_KEY:
+        mended = f"--upstream {shlex.quote(rest[0])}"
+    else:
+        mended = f"--config {shlex.quote(f'{key}={rest[0]}')}"
     return dataclasses.replace(problem, command=mended)
 
 

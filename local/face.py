@@ -59,14 +59,15 @@ class Face:
             self._print_object(state.public())
             return
         gateway = state.gateway or {}
-        trust = f"export SSL_CERT_FILE={gateway['ca_file']}\n" if gateway.get("ca_file") else ""
+        trust = f"SSL_CERT_FILE={gateway['ca_file']} \\\n" if gateway.get("ca_file") else ""
         upstream = state.request.upstream
         called = f"; it calls {upstream}, not the stand-in" if upstream else ""
         self._out.print(
             Text(
                 f"{state.stack} is up{called}. To call it with OpenAI's own SDK:\n\n"
-                f"export OPENAI_BASE_URL={gateway.get('base_url')}\n"
-                f"export OPENAI_API_KEY={state.api_key}\n{trust}"
+                # Of this one command: an exported key would be taken for OpenAI's by whatever is run next.
+                f"OPENAI_BASE_URL={gateway.get('base_url')} \\\n"
+                f"OPENAI_API_KEY={state.api_key} \\\n{trust}"
                 f"{python()} -c '{SAMPLE_CALL}'\n\n"
                 f"Addresses, keys and tasks: {command('status', folder, '--json')}\n"
                 f"Stop it:                   {command('down', folder)}"

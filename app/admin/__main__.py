@@ -111,7 +111,10 @@ def _door(stack: str | None) -> Door:
         name for name, value in (("OPENAI_BASE_URL", base_url), ("OPENAI_ADMIN_KEY", key)) if not value
     ]
     if missing:
-        raise NoDoorError(f"{' and '.join(missing)} not set; export them, or name a stack with --stack")
+        raise NoDoorError(
+            f"not set: {' and '.join(missing)}. Set what is missing (a stack on this machine tells both by "
+            "python -m local status --json), or name a deployed stack with --stack"
+        )
     return Door(base_url, key)
 
 

@@ -16,6 +16,8 @@ def logs(folder: StackFolder, face: Face, names: list[str], lines: int, follow: 
     if unknown := [name for name in names if name not in known]:
         face.fail(f"no log {', '.join(unknown)}; there are: {', '.join(sorted(known)) or 'none'}")
         return 1
+    if not known and not follow:
+        face.fail(f"no logs yet of {folder.stack}")
     offsets: dict[Path, int] = {}
     for path in _wanted(folder, names):
         text = path.read_bytes()

@@ -1,5 +1,6 @@
 """`python -m local.demo`: exits with 0 when every scene came out as it must, else with 1."""
 
+import argparse
 import contextlib
 import fcntl
 import json
@@ -22,8 +23,12 @@ FOLDER = ROOT / ".local" / "demo"
 """The demo's own state, so that a stack that somebody keeps up is left alone."""
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Runs the demo; the stack is torn down however it ends."""
+    argparse.ArgumentParser(
+        prog="python -m local.demo",
+        description="Brings the staging stack up on this machine, sends it real requests, and takes it down.",
+    ).parse_args(arguments)
     started = time.monotonic()
     with _alone():
         with _stack() as stack:

@@ -14,7 +14,7 @@ from moto import mock_aws
 import infra.seed
 from app.admin.issue import read
 from app.admin.layout import admin_key_address
-from app.keys import hash_key
+from app.keys import ADMIN_KEY_PREFIX, KEY_PREFIX, hash_key, random_key
 from app.secret_values import parse_deployments
 from infra.seed import SecretArns, SeedError, has_value, main, seed_generated, seed_openai
 
@@ -184,6 +184,15 @@ def test_a_key_that_was_copied_badly_is_refused_without_showing_it(
     with pytest.raises(SeedError) as caught:
         seed_openai(session, arns.openai, key)
     assert not key.strip() or key.strip() not in str(caught.value)
+    assert not has_value(session, arns.openai)
+
+
+@pytest.mark.parametrize("own", [random_key(KEY_PREFIX), random_key(ADMIN_KEY_PREFIX)])
+def test_a_key_of_the_gateway_is_refused_without_showing_it(own: str, session: Any, arns: SecretArns) -> None:
+    for given in (own, json.dumps([{"key": "sk-one"}, {"key": own}])):
+        with pytest.raises(SeedError, match="a key of the gateway, not OpenAI's") as caught:
+            seed_openai(session, arns.openai, given)
+        assert own not in str(caught.value)
     assert not has_value(session, arns.openai)
 
 

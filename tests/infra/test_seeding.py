@@ -42,6 +42,14 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
+@pytest.fixture(autouse=True)
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi, "warn", told.append)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "staging")
+    return told
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Register hooks, then run them as the engine does."""
@@ -136,13 +144,23 @@ def test_a_key_in_the_environment_becomes_the_first_openai_key(
     assert seeded[1:] == [("session in us-east-1", "openai-arn", "sk-first")]
 
 
+def test_a_stack_without_an_openai_key_is_told_how_to_get_one(
+    seeded: list[Any], run: Callable[..., None], warnings: list[str]
+) -> None:
+    run(seed_new_user, Known(ARNS), "us-east-1")
+    assert len(seeded) == 1
+    [warning] = warnings
+    assert "python -m infra.seed --stack staging" in warning
+
+
 def test_an_openai_key_that_is_there_is_not_replaced(
-    seeded: list[Any], run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    seeded: list[Any], run: Callable[..., None], warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-second")
     monkeypatch.setattr(infra.seeding, "has_value", lambda *_: True)
     run(seed_new_user, Known(ARNS), "us-east-1")
     assert len(seeded) == 1
+    assert warnings == []
 
 
 @pytest.mark.parametrize(("arns", "user"), [(None, "the-user"), (ARNS, None)])

@@ -43,7 +43,7 @@ def test_json_is_one_object_on_standard_output_and_nothing_else() -> None:
 def test_a_person_is_told_how_to_call_the_stack() -> None:
     face, out, _ = shown(as_json=False)
     face.show(RUNNING, StackFolder(FOLDER, "staging"))
-    for line in ("export OPENAI_BASE_URL=https://127.0.0.1:1/v1", "export SSL_CERT_FILE=/ca.pem"):
+    for line in ("OPENAI_BASE_URL=https://127.0.0.1:1/v1 \\", "SSL_CERT_FILE=/ca.pem \\"):
         assert line in out.getvalue().splitlines()
     assert "sk-admin-secret" not in out.getvalue()
     assert f"{python()} -m local down staging" in out.getvalue()
@@ -54,6 +54,15 @@ def test_a_stack_that_calls_a_real_upstream_says_so() -> None:
     request = UpRequest(upstream="https://api.openai.com/v1")
     face.show(dataclasses.replace(RUNNING, request=request), StackFolder(FOLDER, "staging"))
     assert "it calls https://api.openai.com/v1, not the stand-in" in out.getvalue()
+
+
+def test_a_refused_upstream_is_mended_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "staging", "--folder", str(tmp_path), "--upstream", "api.openai.com"]) == 2
+    told = capsys.readouterr().err
+    assert "mend it: --upstream https://api.openai.com/v1" in told
+    assert "pulumi config" not in told
 
 
 def test_a_refused_override_is_mended_on_the_command_line(

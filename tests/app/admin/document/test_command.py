@@ -273,7 +273,7 @@ def test_an_api_that_is_not_there_and_a_missing_address_are_said(command: Comman
         return ended.returncode, ended.stderr
 
     code, said = run()
-    assert (code, "OPENAI_BASE_URL and OPENAI_ADMIN_KEY not set" in said) == (2, True)
+    assert (code, "not set: OPENAI_BASE_URL and OPENAI_ADMIN_KEY" in said) == (2, True)
     code, said = run(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_ADMIN_KEY=command.people.owner_key)
     assert (code, "cannot be reached at http://127.0.0.1:1/" in said) == (1, True), said
     # A key for model requests in the environment is not what administers.
