@@ -239,7 +239,7 @@ def _money(request: ApiRequest | None, plan: Plan, price: Price | None, most: Bo
         return 0
     if plan.has_budget:
         if price is None:
-            raise unpriced_model(request.model)
+            raise unpriced_model(request.model, plan)
         if request.unbounded_param is not None:
-            raise unbounded_cost(request.unbounded_param)
+            raise unbounded_cost(request.unbounded_param, plan)
     return price.bound(most.prompt_tokens, most.answer_tokens) if price is not None else 0

@@ -1,5 +1,6 @@
 """Refusals of limits and budgets: status, OpenAI's error object, and the remedy."""
 
+from app.admission.plan import Plan
 from app.errors import DO_NOT_RETRY, DO_RETRY, ApiError, Header, invalid_request, unavailable
 
 
@@ -75,19 +76,25 @@ def budget_unavailable() -> ApiError:
     )
 
 
-def unpriced_model(model: str) -> ApiError:
+def unpriced_model(model: str, plan: Plan) -> ApiError:
     return invalid_request(
-        f"The model {model[:256]!r} has no known price, so a spend limit cannot be kept with it. Use another "
-        "model, or ask the gateway's operator to set a price for it.",
+        f"The model {model[:256]!r} has no known price, so {_limit(plan)} cannot be kept with it. Use "
+        "another model, or ask the gateway's operator to set a price for it (model_prices).",
         param="model",
         code="model_not_priced",
     )
 
 
-def unbounded_cost(param: str) -> ApiError:
+def unbounded_cost(param: str, plan: Plan) -> ApiError:
     what, remedy = ("this model", "Use another one.") if param == "model" else (param, "Leave it out.")
     return invalid_request(
-        f"What {what} may cost has no bound, so a spend limit cannot be kept with it. {remedy}",
+        f"What {what} may cost has no bound, so {_limit(plan)} cannot be kept with it. {remedy}",
         param=param,
         code="unbounded_cost",
     )
+
+
+def _limit(plan: Plan) -> str:
+    """The first of its spend limits, of which there is one."""
+    budget = next(budget for budget in plan.budgets if budget.limit is not None)
+    return f"the spend limit of the {budget.owner} {budget.owner_id}"

@@ -175,11 +175,12 @@ class _Reading:
 
     def _count(self, request: ApiRequest) -> None:
         price = self._price
-        if self._caller.plan(request.model).has_budget:
+        plan = self._caller.plan(request.model)
+        if plan.has_budget:
             if price is None:
-                raise unpriced_model(request.model)
+                raise unpriced_model(request.model, plan)
             if request.unbounded_param is not None:
-                raise unbounded_cost(request.unbounded_param)
+                raise unbounded_cost(request.unbounded_param, plan)
         most = bounds(request, price)
         added = [most.prompt_tokens, most.answer_tokens, 0, 0]
         if price is not None:

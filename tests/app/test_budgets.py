@@ -203,7 +203,9 @@ async def test_what_no_budget_can_bound_is_refused_where_there_is_one(
     ):
         reply = (await post_all(replicas, governed.key, [request]))[0]
         assert (reply.status, reply.code) == (400, code)
-        assert json.loads(reply.text)["error"]["param"] == param
+        error = json.loads(reply.text)["error"]
+        assert error["param"] == param
+        assert f"the spend limit of the organization {governed.organization_id}" in error["message"]
     assert stand_in.calls()["total"] == 0
 
 
