@@ -18,6 +18,7 @@ from app.admin.issue import issue
 from app.valkey import Valkey
 from tests.app.leaks import secrets_in
 from tests.servers import READY_WITHIN_S, Program, ValkeyServer, running, until
+from tests.table import create_table
 
 REGION = "us-east-1"
 TABLE = "gateway-table"
@@ -138,24 +139,7 @@ def valkey() -> Iterator[ValkeyServer]:
 def prepare(endpoint_url: str, valkey: ValkeyServer) -> Aws:
     """Makes the gateway's table and secrets."""
     local = Aws(endpoint_url, "", "")
-    local.client("dynamodb").create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("gsi1pk", "gsi1sk", "pk", "sk")
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "gsi1",
-                "KeySchema": [
-                    {"AttributeName": "gsi1pk", "KeyType": "HASH"},
-                    {"AttributeName": "gsi1sk", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(local.client("dynamodb"), TABLE)
     local.openai_secret_arn = local.new_secret(OPENAI_KEY)
     local.cache_secret_arn = local.new_secret(
         json.dumps({"username": valkey.username, "password": valkey.password})

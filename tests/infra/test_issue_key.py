@@ -8,6 +8,7 @@ from moto import mock_aws
 
 from app import keys
 from infra import issue_key
+from tests.table import create_table
 
 PEPPER = "a-pepper-of-at-least-forty-three-characters"
 
@@ -16,18 +17,7 @@ PEPPER = "a-pepper-of-at-least-forty-three-characters"
 def outputs() -> Iterator[dict[str, str]]:
     with mock_aws():
         session = boto3.Session(region_name="us-east-1")
-        session.client("dynamodb").create_table(
-            TableName="gateway",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(session.client("dynamodb"), "gateway")
         secret = session.client("secretsmanager").create_secret(Name="pepper", SecretString=PEPPER)
         yield {"region": "us-east-1", "table_name": "gateway", "pepper_secret_arn": secret["ARN"]}
 

@@ -12,6 +12,7 @@ from app.admin.layout import admin_key_address, organization_address
 from app.keys import ADMIN_KEY_PREFIX, hash_key, random_key
 from infra import owner_key
 from infra.seed import admit_owner
+from tests.table import create_table
 
 PEPPER = "a-pepper-of-at-least-forty-three-characters"
 
@@ -20,18 +21,7 @@ PEPPER = "a-pepper-of-at-least-forty-three-characters"
 def outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     with mock_aws():
         session = boto3.Session(region_name="us-east-1")
-        session.client("dynamodb").create_table(
-            TableName="gateway",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(session.client("dynamodb"), "gateway")
         vault = session.client("secretsmanager")
         known = {
             "region": "us-east-1",

@@ -17,6 +17,7 @@ from app.admin.layout import admin_key_address
 from app.keys import ADMIN_KEY_PREFIX, KEY_PREFIX, hash_key, random_key
 from app.secret_values import parse_deployments
 from infra.seed import SecretArns, SeedError, has_value, main, seed_generated, seed_openai
+from tests.table import create_table
 
 REGION = "us-east-1"
 USER = "openai-gateway-staging-gateway"
@@ -201,18 +202,7 @@ def deployed(session: Any, arns: SecretArns, monkeypatch: pytest.MonkeyPatch) ->
     """`pulumi stack output` of a deployed stack."""
     outputs = {f"{name}_secret_arn": getattr(arns, name) for name in NAMES}
     outputs |= {"cache_user_id": USER, "region": REGION, "table_name": "gateway"}
-    session.client("dynamodb").create_table(
-        TableName="gateway",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    create_table(session.client("dynamodb"), "gateway")
     run = Mock(return_value=subprocess.CompletedProcess([], 0, json.dumps(outputs), ""))
     monkeypatch.setattr("infra.seed.subprocess.run", run)
     monkeypatch.setattr("infra.seed.boto3.Session", lambda **_: session)
