@@ -1,6 +1,6 @@
 """What a project has chosen, as the table records it."""
 
-import json
+import ast
 import re
 from pathlib import Path
 
@@ -122,8 +122,8 @@ def test_a_default_above_its_cap_is_refused() -> None:
 
 def test_the_example_of_the_docs_is_accepted() -> None:
     text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
-    [example] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    assert check_settings(json.loads(example)).default_model == "best"
+    [example] = re.findall(r"^settings = (\{.*?^\})$", text, re.DOTALL | re.MULTILINE)
+    assert check_settings(ast.literal_eval(example)).default_model == "best"
 
 
 def test_every_cap_stands_in_the_docs() -> None:
